@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of an AntDBCluster.
+const (
+	// ConditionReady is true when every node serves and a statement through a coordinator reached every datanode.
+	ConditionReady = "Ready"
+	// ConditionProgressing is true while the operator changes something: creating, restarting node by node, resizing.
+	ConditionProgressing = "Progressing"
+	// ConditionTopologySynced is true when pgxc_node on gc and on every coordinator equals the wanted rows.
+	ConditionTopologySynced = "TopologySynced"
+	// ConditionBootstrapped is true once owner, database and the SQL of spec.bootstrap are in place.
+	ConditionBootstrapped = "Bootstrapped"
+	// ConditionGTMAvailable is false while gc does not hand out snapshots, so that no statement runs anywhere.
+	ConditionGTMAvailable = "GTMAvailable"
+	// ConditionConfigurationApplied is true when every server runs with the parameters of the spec.
+	ConditionConfigurationApplied = "ConfigurationApplied"
+	// ConditionVolumesHealthy is true when every volume has the size that the spec wants.
+	ConditionVolumesHealthy = "VolumesHealthy"
+)
+
+// Reasons of conditions, each for the person who reads it.
+const (
+	// ReasonAllNodesServe: every node serves.
+	ReasonAllNodesServe = "AllNodesServe"
+	// ReasonCreating: the cluster has not been Ready yet.
+	ReasonCreating = "Creating"
+	// ReasonNodesNotServing: at least one node does not serve; the message names it and says why.
+	ReasonNodesNotServing = "NodesNotServing"
+	// ReasonDatanodesUnreachable: nodes serve, but a statement did not reach every datanode.
+	ReasonDatanodesUnreachable = "DatanodesUnreachable"
+	// ReasonInvalidSpec: the spec cannot be carried out; the message names the field, the value and the rule.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonSecretMissing: a Secret that the spec names does not exist.
+	ReasonSecretMissing = "SecretMissing"
+	// ReasonVolumeRefused: a volume holds another cluster's data and is not touched.
+	ReasonVolumeRefused = "VolumeRefused"
+	// ReasonStable: nothing is being changed.
+	ReasonStable = "Stable"
+	// ReasonRestarting: servers are being restarted one at a time.
+	ReasonRestarting = "Restarting"
+	// ReasonRestartBlocked: a restart is due and waits; the message says for what.
+	ReasonRestartBlocked = "RestartBlocked"
+	// ReasonReplacingPod: a pod is being replaced since its template changed.
+	ReasonReplacingPod = "ReplacingPod"
+	// ReasonCatalogsEqual: every catalog equals the wanted rows.
+	ReasonCatalogsEqual = "CatalogsEqual"
+	// ReasonWaitingForInstances: gc or a coordinator cannot be asked for its catalog yet.
+	ReasonWaitingForInstances = "WaitingForInstances"
+	// ReasonCatalogDiffers: a catalog differs from the wanted rows and is being repaired.
+	ReasonCatalogDiffers = "CatalogDiffers"
+	// ReasonBootstrapDone: spec.bootstrap has been carried out.
+	ReasonBootstrapDone = "BootstrapDone"
+	// ReasonBootstrapPending: spec.bootstrap has not begun.
+	ReasonBootstrapPending = "BootstrapPending"
+	// ReasonBootstrapRunning: spec.bootstrap is being carried out.
+	ReasonBootstrapRunning = "BootstrapRunning"
+	// ReasonBootstrapFailed: a statement of spec.bootstrap was refused; the message quotes it.
+	ReasonBootstrapFailed = "BootstrapFailed"
+	// ReasonNothingToBootstrap: the spec has no bootstrap section.
+	ReasonNothingToBootstrap = "NothingToBootstrap"
+	// ReasonGTMServes: gc hands out snapshots.
+	ReasonGTMServes = "GTMServes"
+	// ReasonGTMDown: the server of gc does not run.
+	ReasonGTMDown = "GTMDown"
+	// ReasonGTMWaitsForNodes: gc was restarted while a registered node is missing and hands out nothing until that
+	// node is back or the engine's snap_restart_timeout is over.
+	ReasonGTMWaitsForNodes = "GTMWaitsForNodes"
+	// ReasonApplied: every server runs with the wanted parameters.
+	ReasonApplied = "Applied"
+	// ReasonApplying: parameters are being handed out.
+	ReasonApplying = "Applying"
+	// ReasonParameterRejected: a server refused a parameter and runs on with its old configuration.
+	ReasonParameterRejected = "ParameterRejected"
+	// ReasonResizing: a volume is growing.
+	ReasonResizing = "Resizing"
+	// ReasonResizeRefused: a volume cannot get the wanted size; the message says why.
+	ReasonResizeRefused = "ResizeRefused"
+	// ReasonSizesAsWanted: every volume has its size.
+	ReasonSizesAsWanted = "SizesAsWanted"
+)
+
+// Reasons of Kubernetes Events on an AntDBCluster, besides the reasons above.
+const (
+	EventCreating            = "Creating"
+	EventReady               = "Ready"
+	EventNotReady            = "NotReady"
+	EventTopologySynced      = "TopologySynced"
+	EventTopologyDrift       = "TopologyDrift"
+	EventBootstrapped        = "Bootstrapped"
+	EventNodeRestarted       = "NodeRestarted"
+	EventRestarting          = "Restarting"
+	EventPodCreated          = "PodCreated"
+	EventPodReplaced         = "PodReplaced"
+	EventParametersApplied   = "ParametersApplied"
+	EventCredentialsApplied  = "CredentialsApplied"
+	EventVolumeResizing      = "VolumeResizing"
+	EventGTMEscaped          = "GTMEscaped"
+	EventCoordinatorReturned = "CoordinatorReturned"
+)
+
+// Annotations that users set on an AntDBCluster to ask for something.
+const (
+	// AnnotationEscapeGTMWait asks the operator to take the named coordinators ("cn2" or "cn2,cn3") out of gc's
+	// catalog, so that a gc which waits for them starts to work again. The operator removes it once gc works, so that
+	// nobody is left out a second time without being asked.
+	AnnotationEscapeGTMWait = "antdb.io/escape-gtm-wait"
+)

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fakeantdb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
+)
+
+// Rejected is a value that no server takes, and restarts are the parameters that need a restart.
+const Rejected = "lots"
+
+var restarts = []string{"max_connections", "shared_buffers"}
+
+// Instance is the instance API of whoever is at an address.
+type Instance struct {
+	world   *World
+	address string
+}
+
+// Dial gives a client for the instance at host:port.
+func (w *World) Dial(address string, _ *tls.Config) *Instance {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	return &Instance{world: w, address: host}
+}
+
+// on runs do with the process at the address.
+func (i *Instance) on(ctx context.Context, order bool, do func(*World, *process) error) error {
+	i.world.mu.Lock()
+	defer i.world.mu.Unlock()
+	p := i.world.processes[i.address]
+	if p == nil || p.unreachable > 0 {
+		return errors.New("no route to host " + i.address)
+	}
+	if order {
+		i.world.orders++
+	}
+	return errors.Join(ctx.Err(), do(i.world, p))
+}
+
+// Status tells how the instance is; on the way it repairs its catalog.
+func (i *Instance) Status(ctx context.Context) (s instanceapi.Status, err error) {
+	return s, i.on(ctx, false, func(w *World, p *process) error {
+		s = w.status(p)
+		return nil
+	})
+}
+
+func (w *World) status(p *process) instanceapi.Status {
+	s := instanceapi.Status{
+		Cluster: "demo", Node: p.Node, Instance: p.Instance, Role: p.Role, Primary: true, State: p.phase, Accepting: p.up(),
+		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartedFor: p.disk.restarted, EscapedFor: p.disk.escaped,
+		Config: p.config(),
+	}
+	if p.up() && !w.answers(p) {
+		s.State, s.Message = instanceapi.StateWaiting, "statements do not come back"
+	}
+	if w.answers(p) {
+		s.SchemaDigest = fmt.Sprintf("schema %d", p.disk.schema)
+	}
+	if p.Role.HoldsCatalog() {
+		s.Catalog = w.catalog(p)
+	}
+	if s.Serving = w.serves(p); !s.Serving && s.Message == "" {
+		s.Message = "does not serve"
+	}
+	return s
+}
+
+func (w *World) catalog(p *process) *instanceapi.CatalogStatus {
+	c := &instanceapi.CatalogStatus{}
+	if p.disk.given != nil {
+		c.WantGeneration, c.WantHash = p.disk.given.Generation, p.disk.given.Hash()
+	}
+	if w.answers(p) {
+		if p.disk.given != nil {
+			if err := p.repair(); err != nil {
+				c.Error = err.Error()
+			}
+		}
+		c.Have = topology.Topology{Nodes: p.disk.rows}.Hash()
+	}
+	c.Drift, c.DriftSeen = p.drift, p.driftSeen
+	return c
+}
+
+func (p *process) repair() error {
+	differences := topology.Differences(p.disk.rows, p.disk.given.Nodes)
+	if len(differences) > 0 && p.equal {
+		p.drift, p.driftSeen = differences, p.driftSeen+1
+	}
+	if _, err := topology.Diff(p.Node, p.disk.rows, p.disk.given.Nodes); err != nil {
+		return err
+	}
+	p.disk.rows, p.equal = slices.Clone(p.disk.given.Nodes), true
+	return nil
+}
+
+func (p *process) config() instanceapi.ConfigStatus {
+	c := instanceapi.ConfigStatus{Hash: p.disk.config.Hash()}
+	if r := p.disk.rejected; r != nil {
+		c.RejectedHash, c.Rejected = r.Hash(), []instanceapi.Rejected{{Name: "work_mem", Value: Rejected, Message: "invalid value"}}
+	}
+	for _, name := range restarts {
+		if p.up() && p.disk.config.Parameters[name] != p.disk.running[name] {
+			c.PendingRestart = append(c.PendingRestart, name)
+		}
+	}
+	return c
+}
+
+// PutTopology takes the wanted catalog and applies it.
+func (i *Instance) PutTopology(ctx context.Context, t instanceapi.Topology) (r instanceapi.TopologyResult, err error) {
+	return r, i.on(ctx, true, func(w *World, p *process) error {
+		if !p.Role.HoldsCatalog() {
+			w.violate("datanode %s is handed a topology", p.Node)
+			return errors.New("only gc and coordinators hold the node catalog")
+		}
+		p.disk.given, p.equal = &t, false
+		if !w.answers(p) {
+			return fmt.Errorf("%w: no SQL on %s", instanceapi.ErrNotYet, p.Node)
+		}
+		return p.repair()
+	})
+}
+
+// PutConfig takes a configuration, or refuses it.
+func (i *Instance) PutConfig(ctx context.Context, c instanceapi.Config) (r instanceapi.ConfigResult, err error) {
+	return r, i.on(ctx, true, func(_ *World, p *process) error {
+		switch {
+		case !p.disk.initialized:
+			return fmt.Errorf("%w: initdb runs on %s", instanceapi.ErrNotYet, p.Node)
+		case c.Parameters["work_mem"] == Rejected:
+			p.disk.rejected = &c
+		default:
+			p.disk.config, p.disk.rejected = &c, nil
+		}
+		return nil
+	})
+}
+
+// Restart restarts the server; the same token is obeyed once.
+func (i *Instance) Restart(ctx context.Context, r instanceapi.Restart) error {
+	return i.on(ctx, true, func(w *World, p *process) error {
+		switch {
+		case p.starts == 0:
+			return fmt.Errorf("%w: %s was not started yet", instanceapi.ErrNotYet, p.Node)
+		case r.Token == p.disk.restarted:
+			return nil
+		}
+		w.disturb(p.Instance, "restart")
+		p.disk.restarted, p.phase, p.left = r.Token, instanceapi.StateRestarting, 2
+		return nil
+	})
+}
+
+// Bootstrap fills the cluster; what the journal holds is not done again.
+func (i *Instance) Bootstrap(ctx context.Context, b instanceapi.Bootstrap) error {
+	return i.on(ctx, true, func(w *World, p *process) error {
+		if p.Role != antdb.RoleCoordinator {
+			w.violate("%s is asked to bootstrap", p.Node)
+		}
+		if p.boot.Phase != instanceapi.BootstrapNone {
+			return nil
+		}
+		p.boot = instanceapi.BootstrapState{Phase: instanceapi.BootstrapRunning, Step: "beginning"}
+		for _, s := range append([]string{"role " + b.Owner, "database " + b.Database}, b.PostInitSQL...) {
+			if !w.journal[s] {
+				p.todo = append(p.todo, s)
+			}
+		}
+		return nil
+	})
+}
+
+// ApplyCredentials changes nothing here: this world has no passwords.
+func (i *Instance) ApplyCredentials(ctx context.Context) error {
+	return i.on(ctx, true, func(*World, *process) error { return nil })
+}
+
+// Reach runs a statement on every datanode.
+func (i *Instance) Reach(ctx context.Context) (r instanceapi.Reach, err error) {
+	return r, i.on(ctx, false, func(w *World, p *process) error {
+		if !w.answers(p) {
+			return errors.New("no answer")
+		}
+		r.Datanodes = map[string]string{}
+		for _, row := range p.disk.rows {
+			if row.Type != antdb.TypeDatanode {
+				continue
+			}
+			r.Datanodes[row.Name] = ""
+			if dn := w.node(row.Name); dn == nil || !dn.up() {
+				r.Datanodes[row.Name] = "could not connect"
+			}
+		}
+		return nil
+	})
+}
+
+// Escape makes gc forget coordinators that it waits for.
+func (i *Instance) Escape(ctx context.Context, e instanceapi.Escape) error {
+	return i.on(ctx, true, func(w *World, p *process) error {
+		switch {
+		case p.Role != antdb.RoleGTM:
+			w.violate("%s is asked to let gc escape", p.Node)
+			return errors.New("only gc waits for nodes")
+		case e.Token == p.disk.escaped || !p.up():
+			return nil
+		case !p.waits:
+			w.violate("gc is asked to forget %v while it waits for nobody", e.Drop)
+		}
+		for _, name := range e.Drop {
+			if x := w.node(name); x != nil && x.up() {
+				w.violate("gc is asked to forget %s, which runs", name)
+			}
+		}
+		p.disk.rows = topology.Topology{Nodes: p.disk.rows}.Without(e.Drop...).Nodes
+		p.disk.given, p.disk.escaped, p.equal = &e.Topology, e.Token, false
+		p.phase, p.left = instanceapi.StateRestarting, 2
+		return nil
+	})
+}
