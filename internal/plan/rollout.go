@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/naming"
+	"github.com/antdb-operator/antdb-operator/internal/render"
+)
+
+// due is a node that must be restarted, or whose pod must be replaced.
+type due struct {
+	*node
+	replace bool
+	why     string
+}
+
+// rollout restarts what must be restarted, one node at a time: datanodes, then coordinators, gc last. A node is
+// touched only while every other node serves; gc, above all, only while every registered node runs, since a gc that
+// starts while one is missing stops the whole cluster.
+func (p *planner) rollout() {
+	var all []due
+	for _, role := range []antdb.Role{antdb.RoleDatanode, antdb.RoleCoordinator, antdb.RoleGTM} {
+		for i := range p.nodes {
+			if n := &p.nodes[i]; n.Role == role {
+				if d, ok := p.due(n); ok {
+					all = append(all, d)
+				}
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	d := chosen(all)
+	if refuser := p.refuser(); refuser != "" && !d.replace {
+		p.progressing(v1alpha1.ReasonRestartBlocked, "%s is due (%s), but %s refused a parameter; no other server is restarted until that is mended",
+			d.Name, d.why, refuser)
+		return
+	}
+	if why := p.disturbed(d.node); why != "" && (!d.replace || !d.down()) {
+		p.progressing(v1alpha1.ReasonRestartBlocked, "%s is due (%s), but %s", d.Name, d.why, why)
+		return
+	}
+	left := make([]string, len(all))
+	for i := range all {
+		left[i] = all[i].Name
+	}
+	if d.replace {
+		p.progressing(v1alpha1.ReasonReplacingPod, "replacing the pod of %s (%s); to do: %s", d.Name, d.why, strings.Join(left, ", "))
+		p.act(DeletePod{Pod: d.instance, UID: string(d.pod.UID), Why: d.why})
+		p.did(v1alpha1.EventPodReplaced, "%s: pod %s is replaced: %s", d.Name, d.instance, d.why)
+		return
+	}
+	p.progressing(v1alpha1.ReasonRestarting, "restarting %s (%s); to do: %s", d.Name, d.why, strings.Join(left, ", "))
+	p.act(RestartServer{Instance: d.instance, Restart: instanceapi.Restart{Token: d.token(), Reason: d.why}})
+	p.did(v1alpha1.EventRestarting, "%s is restarted: %s", d.Name, d.why)
+}
+
+// refuser is a node whose server refused the wanted configuration. What one server does not start with, the next would
+// not start with either.
+func (p *planner) refuser() string {
+	for i := range p.nodes {
+		if n := &p.nodes[i]; n.status != nil && n.status.Config.RejectedHash == n.Config.Hash() {
+			return n.Name
+		}
+	}
+	return ""
+}
+
+// chosen is the next node: one that is down already because of its old template goes first, since replacing it
+// disturbs nobody and may be what heals it.
+func chosen(all []due) due {
+	for _, d := range all {
+		if d.replace && d.down() {
+			return d
+		}
+	}
+	return all[0]
+}
+
+// token names this very restart: the same order is obeyed once, a later one for the same reason again.
+func (n *node) token() string {
+	return fmt.Sprintf("%s/%s/%d", n.Config.Hash(), n.pod.UID, n.status.Starts)
+}
+
+// down tells whether taking the node's pod away disturbs nobody. What was asked and gave no answer is not known to be
+// down.
+func (n *node) down() bool { return !n.running() && !podReady(n.pod) && n.err == "" }
+
+func (p *planner) due(n *node) (due, bool) {
+	if n.refused != "" || n.held != "" || n.pod == nil || n.pod.DeletionTimestamp != nil {
+		return due{}, false
+	}
+	if n.pod.Annotations[naming.AnnotationTemplate] != render.Template(p.want, n.Node) {
+		return due{node: n, replace: true, why: "its pod template changed"}, true
+	}
+	if n.status == nil || len(n.status.Config.PendingRestart) == 0 {
+		return due{}, false
+	}
+	if n.status.Config.Hash != n.Config.Hash() {
+		return due{}, false // the newest configuration comes first, so that one restart serves for all of it
+	}
+	pending := slices.Sorted(slices.Values(n.status.Config.PendingRestart))
+	return due{node: n, why: "changed: " + strings.Join(pending, ", ")}, true
+}
+
+// disturbed tells why node n must not be taken away now; empty when it may.
+func (p *planner) disturbed(n *node) string {
+	for i := range p.nodes {
+		x := &p.nodes[i]
+		if x.Name == n.Name || x.serving() {
+			continue
+		}
+		return fmt.Sprintf("%s does not serve: %s", x.Name, x.why())
+	}
+	if !n.serving() && n.status != nil && n.status.State == instanceapi.StateRestarting {
+		return "it is being restarted"
+	}
+	return ""
+}
