@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command antdb-instance is the first process in the container of every AntDB server: it makes, configures, starts,
+// watches and stops the server, and answers to the operator.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/antdb-operator/antdb-operator/internal/instance"
+	"github.com/antdb-operator/antdb-operator/internal/instance/kube"
+	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/naming"
+)
+
+const usage = `usage:
+  antdb-instance run          manage the server of this pod
+  antdb-instance copy DEST    copy this program to the file or into the folder DEST
+`
+
+func main() {
+	if err := command(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "antdb-instance:", err)
+		os.Exit(1)
+	}
+}
+
+func command(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == instanceapi.CommandRun:
+		return run()
+	case len(args) == 2 && args[0] == instanceapi.CommandCopy:
+		return copySelf(args[1])
+	}
+	fmt.Fprint(os.Stderr, usage)
+	return errors.New("unknown command")
+}
+
+func run() error {
+	launch, err := pod.FromEnv(os.Getenv)
+	if err != nil {
+		return err
+	}
+	conf, err := rest.InClusterConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	pods, err := kube.NewPods(conf, launch.Namespace)
+	if err != nil {
+		return err
+	}
+	own, err := ownAddresses()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	klog.SetSlogLogger(log.With("logger", "kubernetes")) // the client library knows no other way
+	return instance.New(instance.Options{
+		Launch:    launch,
+		Paths:     pod.DefaultPaths(),
+		Pods:      pods,
+		Own:       own,
+		API:       ":" + strconv.Itoa(naming.PortInstance),
+		Metrics:   ":" + strconv.Itoa(naming.PortMetrics),
+		Port:      naming.PortSQL,
+		Log:       log.With("logger", "manager"),
+		ServerLog: log.With("logger", "postgres"),
+		Timing:    instance.DefaultTiming(),
+	}).Run(ctx)
+}
+
+// ownAddresses are the pod's own: a node may reach itself by its Service.
+func ownAddresses() ([]netip.Addr, error) {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list own addresses: %w", err)
+	}
+	var own []netip.Addr
+	for _, i := range interfaces {
+		prefix, err := netip.ParsePrefix(i.String())
+		if err == nil && prefix.Addr().IsGlobalUnicast() {
+			own = append(own, prefix.Addr().Unmap())
+		}
+	}
+	return own, nil
+}
+
+// copySelf puts this program where the database container finds it. The init container that calls it may be run again.
+func copySelf(destination string) (err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("copy program: %w", err)
+	}
+	if info, err := os.Stat(destination); err == nil && info.IsDir() {
+		destination = filepath.Join(destination, filepath.Base(self))
+	}
+	source, err := os.Open(self)
+	if err != nil {
+		return fmt.Errorf("copy program: %w", err)
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	temporary, err := os.CreateTemp(filepath.Dir(destination), ".copy-*")
+	if err != nil {
+		return fmt.Errorf("copy program: %w", err)
+	}
+	_, err = io.Copy(temporary, source)
+	err = errors.Join(err, temporary.Chmod(0o755), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), destination)
+	}
+	if err != nil {
+		return fmt.Errorf("copy program to %s: %w", destination, errors.Join(err, os.Remove(temporary.Name())))
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dbadmin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/antdb-operator/antdb-operator/internal/topology"
+)
+
+// ReachDatanode runs a statement on a datanode through this coordinator.
+func (s *Session) ReachDatanode(ctx context.Context, node string) error {
+	if err := s.Exec(ctx, "EXECUTE DIRECT ON ("+topology.Identifier(node)+") 'select 1'"); err != nil {
+		return fmt.Errorf("reach %s: %w", node, err)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engine builds and runs the engine's command lines.
+//
+// It knows programs, flags and what they print. It decides nothing about data directories or clusters.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/instance/process"
+	"github.com/antdb-operator/antdb-operator/internal/pgconf"
+)
+
+// Engine runs the programs of an installation that is found by PATH.
+type Engine struct {
+	Children *process.Children
+	Role     antdb.Role
+	Node     string
+}
+
+// command runs a program with messages in English, which this package reads.
+//
+// PGSSLMODE keeps nodes from trying TLS with each other: the engine passes sockets between its processes and loses
+// the encryption on the way.
+func (e Engine) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "PGSSLMODE=disable", "LC_ALL=C")
+	cmd.Dir = "/" // one that exists whatever the image's is
+	return cmd
+}
+
+// Server is the command line of the server itself.
+func (e Engine) Server(data string) *exec.Cmd {
+	return e.command(context.Background(), "postgres", e.Role.Flag(), "-D", data)
+}
+
+// RestoreServer is the command line of a coordinator, or gc, that changes nothing but itself and that nobody reaches
+// from elsewhere.
+func (e Engine) RestoreServer(data string) *exec.Cmd {
+	return e.command(context.Background(), "postgres", "--restoremode", "-D", data, "-c", "listen_addresses=")
+}
+
+// Version is what the engine calls itself, and its PostgreSQL major version.
+func (e Engine) Version(ctx context.Context) (text string, major int, err error) {
+	out, _, err := e.Children.Run(e.command(ctx, "postgres", "--version"))
+	if err != nil {
+		return "", 0, err
+	}
+	text = strings.TrimSpace(out)
+	major, err = pgconf.Major(text)
+	return text, major, err
+}
+
+// InitDB makes a data directory. wal is the folder of the write-ahead log; empty for the usual place.
+func (e Engine) InitDB(ctx context.Context, data, wal, passwordFile string) error {
+	args := []string{
+		"-D", data, "--nodename", e.Node, "-U", antdb.Superuser, "--pwfile", passwordFile,
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums",
+	}
+	if wal != "" {
+		args = append(args, "-X", wal)
+	}
+	_, _, err := e.Children.Run(e.command(ctx, "initdb", args...))
+	return err
+}
+
+var controlLine = regexp.MustCompile(`(?m)^([^:\n]+):\s+(.*)$`)
+
+// Control is what pg_controldata tells of a data directory.
+type Control struct {
+	SystemIdentifier string
+	Timeline         int64
+}
+
+// Control reads the control file of a data directory.
+func (e Engine) Control(ctx context.Context, data string) (Control, error) {
+	out, _, err := e.Children.Run(e.command(ctx, "pg_controldata", "-D", data))
+	if err != nil {
+		return Control{}, err
+	}
+	values := map[string]string{}
+	for _, m := range controlLine.FindAllStringSubmatch(out, -1) {
+		values[m[1]] = strings.TrimSpace(m[2])
+	}
+	c := Control{SystemIdentifier: values["Database system identifier"]}
+	if c.SystemIdentifier == "" {
+		return Control{}, errors.New("run pg_controldata: it names no system identifier")
+	}
+	if c.Timeline, err = strconv.ParseInt(values["Latest checkpoint's TimeLineID"], 10, 64); err != nil {
+		return Control{}, fmt.Errorf("run pg_controldata: read timeline: %w", err)
+	}
+	return c, nil
+}
+
+// CheckSettings lets the engine read a candidate configuration without starting a server, and lists what it refuses.
+func (e Engine) CheckSettings(ctx context.Context, data, configFile string) ([]pgconf.Problem, error) {
+	_, diagnostics, err := e.Children.Run(e.command(ctx, "postgres", e.Role.Flag(), "-D", data,
+		"-c", "config_file="+configFile, "-C", "max_connections"))
+	if err == nil {
+		return nil, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("check settings: %w", ctx.Err())
+	}
+	if problems := pgconf.Complaints(diagnostics); len(problems) > 0 {
+		return problems, nil
+	}
+	return nil, err
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package instance
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/instance/check"
+	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
+	"github.com/antdb-operator/antdb-operator/internal/metrics"
+	"github.com/antdb-operator/antdb-operator/internal/naming"
+)
+
+// metricsSource is the instance as package metrics sees it.
+type metricsSource struct{ m *Manager }
+
+// Present tells what is known without asking the server.
+func (s metricsSource) Present() metrics.Present {
+	m := s.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	status := m.present()
+	phase := m.facts.server.Phase
+	p := metrics.Present{
+		Cluster: status.Cluster, Node: status.Node, Instance: status.Instance, Role: string(status.Role), Version: status.Version,
+		Up:           phase == supervise.Accepting || phase == supervise.Starting,
+		Accepting:    status.Accepting,
+		Serving:      status.Serving,
+		GTMReachable: status.Accepting && m.facts.check.State == check.Good,
+		Starts:       status.Starts,
+		Timeline:     status.Timeline,
+		Volumes:      m.volumes(),
+	}
+	if status.Catalog != nil {
+		p.HoldsCatalog, p.Generation, p.Drifts = true, status.Catalog.WantGeneration, status.Catalog.DriftSeen
+	}
+	return p
+}
+
+// Numbers counts on the server.
+func (s metricsSource) Numbers(ctx context.Context) (metrics.Numbers, error) {
+	db, err := s.m.open(ctx, dbadmin.Maintenance, readLimit)
+	if err != nil {
+		return metrics.Numbers{}, err
+	}
+	defer db.Close()
+	counted, err := db.Numbers(ctx, s.m.o.Launch.Role == antdb.RoleDatanode)
+	if err != nil {
+		return metrics.Numbers{}, err
+	}
+	n := metrics.Numbers{
+		WALPosition: counted.Position.Bytes,
+		Connections: counted.Connections,
+		Prepared:    counted.Prepared,
+	}
+	for _, d := range counted.Databases {
+		n.Databases = append(n.Databases, metrics.Database(d))
+	}
+	return n, nil
+}
+
+// volumes tells how full the volumes are.
+func (m *Manager) volumes() map[string]metrics.Volume {
+	folders := map[string]string{naming.VolumeData: m.o.Paths.Volume}
+	if m.o.Launch.WALVolume {
+		folders[naming.VolumeWAL] = m.o.Paths.WALVolume
+	}
+	all := map[string]metrics.Volume{}
+	for name, folder := range folders {
+		var fs unix.Statfs_t
+		if unix.Statfs(folder, &fs) == nil {
+			size := fs.Bsize
+			all[name] = metrics.Volume{
+				Used:     size * int64(fs.Blocks-fs.Bfree),
+				Capacity: size * int64(fs.Blocks),
+			}
+		}
+	}
+	return all
+}

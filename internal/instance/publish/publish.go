@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, a condition
+// that people read, and an annotation that wakes the operator.
+//
+// It writes on change only, and only the latest. It does not decide what is told.
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/antdb-operator/antdb-operator/internal/naming"
+)
+
+// News is what is told.
+type News struct {
+	Serving bool
+	Reason  string
+	Message string
+	// Report changes whenever the operator should ask.
+	Report string
+}
+
+// Patcher patches pods.
+type Patcher interface {
+	Patch(ctx context.Context, pod string, kind types.PatchType, patch []byte, subresources ...string) error
+}
+
+// writeLimit is how long the two requests may take.
+const writeLimit = 5 * time.Second
+
+// Publisher writes onto one pod.
+type Publisher struct {
+	Pods Patcher
+	Pod  string
+	Now  func() time.Time
+	Log  *slog.Logger
+	// FirstBackoff is the pause after a failed write; it doubles up to LastBackoff.
+	FirstBackoff, LastBackoff time.Duration
+
+	mu      sync.Mutex
+	want    *News
+	wake    chan struct{}
+	written chan struct{} // closed when want is on the pod
+
+	// What the pod carries, as far as known. Nothing is known at first: an earlier life of this container may have
+	// left anything.
+	metadata, condition *News
+	since               time.Time
+	flushed             chan struct{} // what was closed last
+}
+
+// Tell hands over the latest news. It never waits.
+func (p *Publisher) Tell(n News) {
+	p.mu.Lock()
+	p.want, p.written = &n, make(chan struct{})
+	wake := p.waker()
+	p.mu.Unlock()
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *Publisher) waker() chan struct{} {
+	if p.wake == nil {
+		p.wake = make(chan struct{}, 1)
+	}
+	return p.wake
+}
+
+// Flush waits until the latest news is on the pod, or until ctx ends.
+func (p *Publisher) Flush(ctx context.Context) {
+	p.mu.Lock()
+	written := p.written
+	p.mu.Unlock()
+	if written == nil {
+		return
+	}
+	select {
+	case <-written:
+	case <-ctx.Done():
+	}
+}
+
+// Run writes until ctx ends.
+func (p *Publisher) Run(ctx context.Context) {
+	p.mu.Lock()
+	wake := p.waker()
+	p.mu.Unlock()
+	var again <-chan time.Time
+	pause := p.FirstBackoff
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-again:
+		}
+		again = nil
+		if err := p.write(ctx); err != nil {
+			if ctx.Err() == nil {
+				p.Log.Warn("pod not updated, trying again", "error", err, "in", pause.String())
+			}
+			again = time.After(pause)
+			pause = min(2*pause, p.LastBackoff)
+			continue
+		}
+		pause = p.FirstBackoff
+	}
+}
+
+// write brings the pod up to date. Label and condition are separate requests; each is sent only if it changes.
+func (p *Publisher) write(ctx context.Context) error {
+	p.mu.Lock()
+	want, written := p.want, p.written
+	p.mu.Unlock()
+	if want == nil {
+		return nil
+	}
+	// An API server that does not answer shall not hold up what there is to tell once it does.
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	err := errors.Join(p.writeMetadata(ctx, *want), p.writeCondition(ctx, *want))
+	if err == nil && p.flushed != written {
+		p.flushed = written
+		close(written)
+	}
+	return err
+}
+
+func (p *Publisher) writeMetadata(ctx context.Context, want News) error {
+	if p.metadata != nil && p.metadata.Serving == want.Serving && p.metadata.Report == want.Report {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels":      map[string]string{naming.LabelServing: strconv.FormatBool(want.Serving)},
+		"annotations": map[string]string{naming.AnnotationReport: want.Report},
+	}})
+	if err == nil {
+		err = p.Pods.Patch(ctx, p.Pod, types.MergePatchType, patch)
+	}
+	if err == nil {
+		p.metadata = &want
+	}
+	return err
+}
+
+func (p *Publisher) writeCondition(ctx context.Context, want News) error {
+	is := p.condition
+	if is != nil && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
+		return nil
+	}
+	if is == nil || is.Serving != want.Serving {
+		p.since = p.Now()
+	}
+	status := "False"
+	if want.Serving {
+		status = "True"
+	}
+	// Conditions are merged by type, so those of the kubelet stay.
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{{
+		"type":               naming.ConditionServing,
+		"status":             status,
+		"reason":             want.Reason,
+		"message":            want.Message,
+		"lastTransitionTime": p.since.UTC().Format(time.RFC3339),
+	}}}})
+	if err == nil {
+		err = p.Pods.Patch(ctx, p.Pod, types.StrategicMergePatchType, patch, "status")
+	}
+	if err == nil {
+		p.condition = &want
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/antdb-operator/antdb-operator/internal/instance/publish"
+)
+
+const patience = 10 * time.Second
+
+// pods records patches, and refuses while it is told to.
+type pods struct {
+	mu      sync.Mutex
+	refuse  bool
+	tries   int
+	patches []string
+}
+
+func (p *pods) Patch(_ context.Context, pod string, kind types.PatchType, patch []byte, sub ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tries++
+	if p.refuse {
+		return errors.New("the API server is away")
+	}
+	p.patches = append(p.patches, strings.Join(append([]string{pod, string(kind), string(patch)}, sub...), " "))
+	return nil
+}
+
+func (p *pods) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.patches...)
+}
+
+func start(t *testing.T, p *pods) *publish.Publisher {
+	t.Helper()
+	publisher := &publish.Publisher{
+		Pods: p, Pod: "demo-dn1-1", Log: slog.New(slog.DiscardHandler),
+		Now:          func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) },
+		FirstBackoff: time.Millisecond, LastBackoff: 5 * time.Millisecond,
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); publisher.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return publisher
+}
+
+func flush(t *testing.T, p *publish.Publisher) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	p.Flush(ctx)
+	if ctx.Err() != nil {
+		t.Fatal("not written in time")
+	}
+}
+
+func TestNewsAreALabelAnAnnotationAndACondition(t *testing.T) {
+	k := &pods{}
+	p := start(t, k)
+	p.Tell(publish.News{Serving: true, Reason: "Serving", Report: "r1"})
+	flush(t, p)
+	want := []string{
+		`demo-dn1-1 application/merge-patch+json {"metadata":{"annotations":{"antdb.io/report":"r1"},"labels":{"antdb.io/serving":"true"}}}`,
+		`demo-dn1-1 application/strategic-merge-patch+json {"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
+	}
+	if d := cmp.Diff(want, k.all()); d != "" {
+		t.Errorf("patches (-want +got):\n%s", d)
+	}
+}
+
+func TestWhatDoesNotChangeIsNotWritten(t *testing.T) {
+	k := &pods{}
+	p := start(t, k)
+	news := publish.News{Serving: true, Reason: "Serving", Report: "r1"}
+	for range 3 {
+		p.Tell(news)
+		flush(t, p)
+	}
+	if got := len(k.all()); got != 2 {
+		t.Errorf("%d patches, want 2", got)
+	}
+	news.Report = "r2"
+	p.Tell(news)
+	flush(t, p)
+	if got := k.all(); len(got) != 3 || !strings.Contains(got[2], `"antdb.io/report":"r2"`) {
+		t.Errorf("patches %q: want one more, with the new report", got)
+	}
+}
+
+func TestWhileTheAPIServerIsAwayOnlyTheLatestIsKept(t *testing.T) {
+	k := &pods{refuse: true}
+	p := start(t, k)
+	p.Tell(publish.News{Report: "old"})
+	deadline := time.Now().Add(patience)
+	for {
+		k.mu.Lock()
+		tries := k.tries
+		k.mu.Unlock()
+		if tries >= 6 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d tries", tries)
+		}
+		<-time.After(time.Millisecond)
+	}
+	p.Tell(publish.News{Serving: true, Report: "new"})
+	k.mu.Lock()
+	k.refuse = false
+	k.mu.Unlock()
+	flush(t, p)
+	for _, patch := range k.all() {
+		if strings.Contains(patch, "old") {
+			t.Errorf("old news were written: %s", patch)
+		}
+	}
+}
+
+func TestFlushWithoutNewsDoesNotWait(t *testing.T) {
+	(&publish.Publisher{}).Flush(context.Background())
+}

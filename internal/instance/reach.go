@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package instance
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+)
+
+// Limits of a reach: how long one datanode may take, and how many are asked at a time.
+const (
+	reachLimit    = 4 * time.Second
+	reachParallel = 4
+)
+
+// Reach runs a statement through this coordinator on every datanode, each on a connection of its own: one that hangs
+// on a vanished address shall not hide the others.
+func (m *Manager) Reach(ctx context.Context) (instanceapi.Reach, error) {
+	if m.o.Launch.Role != antdb.RoleCoordinator {
+		return instanceapi.Reach{}, serve.Never("%s is no coordinator: datanodes are reached through one", m.o.Launch.Node)
+	}
+	m.mu.Lock()
+	message, ok := m.usable()
+	m.mu.Unlock()
+	if !ok {
+		return instanceapi.Reach{}, serve.NotYet("SQL does not run on %s: %s", m.o.Launch.Node, message)
+	}
+	var mu sync.Mutex
+	reach := instanceapi.Reach{Datanodes: map[string]string{}}
+	var all errgroup.Group
+	all.SetLimit(reachParallel)
+	for _, node := range m.catalog.Datanodes() {
+		all.Go(func() error {
+			text := ""
+			if err := m.reachOne(ctx, node); err != nil {
+				text = err.Error()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reach.Datanodes[node] = text
+			return nil
+		})
+	}
+	return reach, all.Wait()
+}
+
+func (m *Manager) reachOne(ctx context.Context, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	db, err := m.open(ctx, dbadmin.Maintenance, reachLimit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.ReachDatanode(ctx, node)
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/antdb-operator/antdb-operator/internal/instance/durable"
+	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
+	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/pgconf"
+)
+
+// Initializer is the part of the engine that makes data directories.
+type Initializer interface {
+	InitDB(ctx context.Context, data, wal, passwordFile string) error
+	Control(ctx context.Context, data string) (engine.Control, error)
+}
+
+// Maker makes a data directory.
+type Maker struct {
+	Engine Initializer
+	Self   pod.Identity
+	// Data is the data directory to make and WAL the folder of its log; empty for the usual place.
+	Data, WAL string
+	// PasswordFile holds the superuser's password. It is read where it is, so that no copy can be left behind.
+	PasswordFile string
+	// Settings is the file that postgresql.conf shall include.
+	Settings string
+	Log      *slog.Logger
+}
+
+// Make carries a Make step out. Everything is made under names that mark it as half made and gets its own name at the
+// very end, the data directory last.
+func (m Maker) Make(ctx context.Context, step Make) error {
+	for _, path := range step.Remove {
+		m.Log.Warn("removing what was left half made", "path", path)
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove half-made folder: %w", err)
+		}
+	}
+	if err := checkPassword(m.PasswordFile); err != nil {
+		return err
+	}
+	data, wal := pod.HalfMade(m.Data), ""
+	if m.WAL != "" {
+		wal = pod.HalfMade(m.WAL)
+	}
+	if err := m.Engine.InitDB(ctx, data, wal, m.PasswordFile); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	control, err := m.Engine.Control(ctx, data)
+	if err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := m.furnish(data, wal, Mark{Identity: m.Self, SystemIdentifier: control.SystemIdentifier}); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if wal != "" {
+		if err := rename(wal, m.WAL); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+	}
+	if err := rename(data, m.Data); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	m.Log.Info("data directory made", "path", m.Data, "systemIdentifier", control.SystemIdentifier)
+	return nil
+}
+
+// furnish adds what the instance manager needs in a data directory.
+func (m Maker) furnish(data, wal string, mark Mark) error {
+	main := filepath.Join(data, "postgresql.conf")
+	text, err := os.ReadFile(main)
+	if err != nil {
+		return fmt.Errorf("include settings: %w", err)
+	}
+	text = []byte(pgconf.WithInclude(string(text), m.Settings, m.Settings))
+	if err := durable.WriteFile(main, text, 0o600); err != nil {
+		return err
+	}
+	if wal != "" {
+		if err := relink(filepath.Join(data, "pg_wal"), m.WAL); err != nil {
+			return err
+		}
+		if err := durable.WriteJSON(filepath.Join(wal, MarkName), mark); err != nil {
+			return err
+		}
+	}
+	return durable.WriteJSON(filepath.Join(data, MarkName), mark)
+}
+
+// relink points the log's link at the name that the folder is about to get.
+func relink(link, target string) error {
+	if err := errors.Join(os.Remove(link), os.Symlink(target, link)); err != nil {
+		return fmt.Errorf("link write-ahead log: %w", err)
+	}
+	return durable.SyncDir(filepath.Dir(link))
+}
+
+func rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(to))
+}
+
+func checkPassword(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read superuser's password: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if strings.TrimSpace(line) == "" {
+		return fmt.Errorf("read superuser's password: %s has no text in its first line: the Secret's key \"password\" must not be empty", file)
+	}
+	return nil
+}
