@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster is the shell around the plan of an AntDBCluster: it observes, lets internal/spec and internal/plan
+// decide, performs what they say, and reports. It takes no decision of its own.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/kube"
+	"github.com/antdb-operator/antdb-operator/internal/plan"
+	"github.com/antdb-operator/antdb-operator/internal/render"
+	"github.com/antdb-operator/antdb-operator/internal/spec"
+)
+
+// Reconciler brings one AntDBCluster after the other to what its spec says.
+type Reconciler struct {
+	// Client reads from the manager's cache and writes to the API server; Live reads past the cache.
+	Client client.Client
+	Live   client.Reader
+	Writer *kube.Writer
+	Events events.EventRecorder
+	// Operator is what pods and policies must know of the operator.
+	Operator render.Operator
+	// Dial gives a client for the instance manager of a pod.
+	Dial Dialer
+	// Certificates are the operator's own, for its calls to instances.
+	Certificates Certificates
+	// Metrics count what was done. Now is the clock.
+	Metrics *Metrics
+	Now     func() time.Time
+}
+
+// retry is when to look again at something that sends no event of its own.
+const retry = 2 * time.Second
+
+// +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters/finalizers,verbs=update
+
+// Reconcile is the same five lines for every kind: observe, resolve, plan, perform, report. What needs no answer of an
+// instance is done before any is asked.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	cluster := &v1alpha1.AntDBCluster{}
+	if err := r.Client.Get(ctx, req.NamespacedName, cluster); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if cluster.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil // owner references do the work
+	}
+	want := spec.Resolve(cluster)
+	snap, err := r.observe(ctx, cluster, &want)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
+	}
+	failure := r.applyObjects(ctx, &want, snap)
+	if err := r.ask(ctx, &want, snap); err != nil {
+		return ctrl.Result{}, errors.Join(failure, fmt.Errorf("ask instances: %w", err))
+	}
+	p := plan.Cluster(&want, snap, r.Operator, metav1.NewTime(r.Now()))
+	again, err := r.perform(ctx, &want, &p)
+	failure = errors.Join(failure, err, r.report(ctx, cluster, &p))
+	if failure != nil {
+		if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
+			return ctrl.Result{}, nil // the namespace goes, and the cluster with it
+		}
+		if apierrors.IsConflict(failure) { // the cache was behind; what changed wakes us
+			logr.FromContextOrDiscard(ctx).V(1).Info("the cluster changed meanwhile", "cause", failure.Error())
+			return ctrl.Result{RequeueAfter: retry}, nil
+		}
+		return ctrl.Result{}, failure
+	}
+	if again || snap.Held != "" || unanswered(snap) {
+		return ctrl.Result{RequeueAfter: retry}, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+// unanswered tells whether a question to a running instance got no answer: nothing will wake us when it would.
+func unanswered(s *plan.Snapshot) bool {
+	for _, i := range s.Instances {
+		if i.Status == nil && i.Error != "" {
+			return true
+		}
+	}
+	if s.Reach != nil {
+		for _, why := range s.Reach.Datanodes {
+			if why != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// report writes the status if it differs, and tells the events after that. What was not carried out is told only if the
+// status was written, so that a conflict tells nothing twice.
+func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.AntDBCluster, p *plan.Plan) error {
+	wrote, err := kube.PatchStatus(ctx, r.Client, cluster, func(c *v1alpha1.AntDBCluster) { c.Status = p.Status })
+	if wrote && err == nil {
+		r.Metrics.Writes.WithLabelValues("status").Inc()
+	}
+	for _, e := range p.Events {
+		if err != nil && !e.Done {
+			continue
+		}
+		kind := "Normal"
+		if e.Warning {
+			kind = "Warning"
+		}
+		// Kubernetes folds events that differ only in their note into one and drops the later notes: the action names
+		// what the event is about.
+		r.Events.Eventf(cluster, nil, kind, e.Reason, about(e.Message), "%s", e.Message)
+		logr.FromContextOrDiscard(ctx).Info(e.Message, "event", e.Reason)
+	}
+	if err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+// about is the beginning of a message, as short as an event's action must be.
+func about(message string) string {
+	const most = 128
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most], "")
+}
