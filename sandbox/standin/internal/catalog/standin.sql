@@ -1,0 +1,370 @@
+-- What every database of a stand-in server holds beyond PostgreSQL's own catalog. Run once by initdb, in single-user
+-- mode, in template1 and in postgres. Statements end with a semicolon and an empty line: the single-user backend
+-- splits there.
+
+CREATE EXTENSION postgres_fdw SCHEMA pg_catalog;
+
+CREATE EXTENSION dblink SCHEMA pg_catalog;
+
+CREATE SCHEMA dbms_lock;
+
+CREATE SCHEMA dbms_output;
+
+CREATE SCHEMA pg_standin;
+
+-- pgxc_node is one list for all databases of a server. PostgreSQL lets nobody add a shared table, so its rows live as
+-- JSON in the shared pg_shdescription under a class id that no catalog has: transactional, in the WAL, and therefore
+-- in every standby and every copy.
+CREATE VIEW pg_catalog.pgxc_node AS
+SELECT (description::jsonb ->> 'name')::name         AS node_name,
+       (description::jsonb ->> 'type')::"char"       AS node_type,
+       (description::jsonb ->> 'port')::int          AS node_port,
+       (description::jsonb ->> 'host')::name         AS node_host,
+       (description::jsonb ->> 'primary')::bool      AS nodeis_primary,
+       (description::jsonb ->> 'preferred')::bool    AS nodeis_preferred,
+       (description::jsonb ->> 'gtm')::bool          AS nodeis_gtm,
+       (description::jsonb ->> 'id')::int            AS node_id,
+       (description::jsonb ->> 'master')::oid        AS node_master_oid
+  FROM pg_catalog.pg_shdescription WHERE classoid = 1;
+
+GRANT SELECT ON pg_catalog.pgxc_node TO PUBLIC;
+
+-- The oid of a row, for nodeoids and node_master_oid.
+CREATE FUNCTION pg_catalog.standin_node_oid(node text) RETURNS oid STABLE LANGUAGE sql AS $$
+  SELECT objoid FROM pg_catalog.pg_shdescription WHERE classoid = 1 AND description::jsonb ->> 'name' = node $$;
+
+CREATE FUNCTION pg_catalog.pgxc_node_str() RETURNS name STABLE LANGUAGE sql AS $$
+  SELECT current_setting('antdb.pgxc_node_name')::name $$;
+
+-- The fronts read the list when they need it, so there is nothing to reload.
+CREATE FUNCTION pg_catalog.pgxc_pool_reload() RETURNS bool VOLATILE LANGUAGE sql AS 'SELECT true';
+
+-- Checks the options of CREATE and ALTER NODE, given over what the row holds already.
+CREATE FUNCTION pg_catalog.standin_node_checked(node text, had jsonb, opts jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  k text; v text; kind text := had ->> 'type'; r jsonb := had;
+BEGIN
+  FOR k, v IN SELECT * FROM jsonb_each_text(opts) LOOP
+    CASE k
+    WHEN 'type' THEN
+      kind := CASE v WHEN 'coordinator' THEN 'C' WHEN 'datanode' THEN 'D' WHEN 'datanode slave' THEN 'E' END;
+      IF kind IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
+          'type value is incorrect, specify ''coordinator or ''datanode'' or ''datanode slave''';
+      END IF;
+      IF had ->> 'type' = 'D' AND kind = 'C' THEN
+        RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: cannot alter Datanode to Coordinator', node);
+      ELSIF had ->> 'type' = 'C' AND kind <> 'C' THEN
+        RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: cannot alter Coordinator to Datanode', node);
+      END IF;
+      r := r || jsonb_build_object('type', kind);
+    WHEN 'host' THEN
+      IF octet_length(v) > 63 THEN
+        RAISE EXCEPTION USING ERRCODE = '42622', MESSAGE = format('host name "%s" of node %s is too long: at most 63 bytes', v, node);
+      END IF;
+      r := r || jsonb_build_object('host', v);
+    WHEN 'port' THEN
+      IF v::int NOT BETWEEN 1 AND 65535 THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'port value is out of range';
+      END IF;
+      r := r || jsonb_build_object('port', v::int);
+    WHEN 'primary', 'preferred', 'gtm' THEN r := r || jsonb_build_object(k, v::bool);
+    WHEN 'name' THEN r := r || jsonb_build_object('name', v);
+    ELSE RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('incorrect option: %s', k);
+    END CASE;
+  END LOOP;
+  IF kind IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: Node type not specified', node);
+  END IF;
+  IF kind <> 'D' AND (r ->> 'primary')::bool THEN
+    RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: cannot be a primary node, it has to be a Datanode', node);
+  END IF;
+  IF kind <> 'D' AND (r ->> 'preferred')::bool THEN
+    RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: cannot be a preferred node, it has to be a Datanode', node);
+  END IF;
+  IF (r ->> 'primary')::bool AND EXISTS (SELECT FROM pg_catalog.pgxc_node WHERE nodeis_primary AND node_name::text <> node) THEN
+    RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC node %s: two nodes cannot be primary', node);
+  END IF;
+  RETURN r;
+END $$;
+
+CREATE FUNCTION pg_catalog.standin_must_be_super(what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('must be superuser to %s cluster nodes', what);
+  END IF;
+END $$;
+
+CREATE PROCEDURE pg_catalog.standin_create_node(node text, master text, opts jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+  r jsonb; id int := hashtext(node); most int := 16;
+BEGIN
+  PERFORM pg_catalog.standin_must_be_super('create');
+  LOCK TABLE pg_catalog.pg_shdescription IN ROW EXCLUSIVE MODE;
+  IF pg_catalog.standin_node_oid(node) IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42710', MESSAGE = format('PGXC Node %s: object already defined', node);
+  END IF;
+  IF NOT opts ? 'host' THEN
+    RAISE NOTICE 'PGXC node %: Applying default host value: localhost', node;
+  END IF;
+  IF NOT opts ? 'port' THEN
+    RAISE NOTICE 'PGXC node %: Applying default port value: 5432', node;
+  END IF;
+  WHILE EXISTS (SELECT FROM pg_catalog.pgxc_node WHERE node_id = id) LOOP
+    id := id + 1;
+  END LOOP;
+  IF master IS NOT NULL AND pg_catalog.standin_node_oid(master) IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('PGXC Node %s: object not defined', master);
+  END IF;
+  r := pg_catalog.standin_node_checked(node, jsonb_build_object('name', node, 'host', 'localhost', 'port', 5432,
+    'primary', false, 'preferred', false, 'gtm', false, 'id', id,
+    'master', COALESCE(pg_catalog.standin_node_oid(master), 0)), opts - 'name');
+  most := current_setting(CASE r ->> 'type' WHEN 'C' THEN 'antdb.max_coordinators' ELSE 'antdb.max_datanodes' END)::int;
+  IF (SELECT count(*) FROM pg_catalog.pgxc_node WHERE node_type::text = r ->> 'type') >= most THEN
+    RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = format('Too many %s, current value of %s is %s',
+      CASE r ->> 'type' WHEN 'C' THEN 'coordinators' ELSE 'datanodes' END,
+      CASE r ->> 'type' WHEN 'C' THEN 'max_coordinators' ELSE 'max_datanodes' END, most);
+  END IF;
+  INSERT INTO pg_catalog.pg_shdescription
+    SELECT COALESCE(max(objoid)::bigint, 16383) + 1, 1, r::text FROM pg_catalog.pg_shdescription WHERE classoid = 1;
+END $$;
+
+CREATE PROCEDURE pg_catalog.standin_alter_node(node text, opts jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+  r jsonb;
+BEGIN
+  PERFORM pg_catalog.standin_must_be_super('change');
+  SELECT description::jsonb INTO r FROM pg_catalog.pg_shdescription WHERE objoid = pg_catalog.standin_node_oid(node) AND classoid = 1;
+  IF r IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('PGXC Node %s: object not defined', node);
+  END IF;
+  IF opts ->> 'name' <> node AND pg_catalog.standin_node_oid(opts ->> 'name') IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42710', MESSAGE = format('PGXC Node %s: object already defined', opts ->> 'name');
+  END IF;
+  r := pg_catalog.standin_node_checked(node, r, opts);
+  UPDATE pg_catalog.pg_shdescription SET description = r::text
+   WHERE objoid = pg_catalog.standin_node_oid(node) AND classoid = 1;
+END $$;
+
+CREATE PROCEDURE pg_catalog.standin_drop_node(node text) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_catalog.standin_must_be_super('remove');
+  IF pg_catalog.standin_node_oid(node) IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('PGXC Node %s: object not defined', node);
+  END IF;
+  IF node = pg_catalog.pgxc_node_str() THEN
+    RAISE EXCEPTION USING ERRCODE = '42601', MESSAGE = format('PGXC Node %s: cannot drop local node', node);
+  END IF;
+  DELETE FROM pg_catalog.pg_shdescription WHERE objoid = pg_catalog.standin_node_oid(node) AND classoid = 1;
+END $$;
+
+-- Raises what a front or a peer found, so that the client's own transaction fails with it.
+CREATE PROCEDURE pg_catalog.standin_raise(code text, message text, detail text, hint text) LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail, HINT = hint;
+END $$;
+
+-- One row per distributed transaction whose commit was decided and not yet carried out everywhere.
+CREATE TABLE pg_catalog.standin_rxact (gid text PRIMARY KEY, nodes text NOT NULL);
+
+CREATE PROCEDURE pg_catalog.standin_decide(gid text, nodes text, forget text[]) SECURITY DEFINER LANGUAGE sql AS $$
+  DELETE FROM pg_catalog.standin_rxact WHERE standin_rxact.gid = ANY (forget);
+  INSERT INTO pg_catalog.standin_rxact VALUES (gid, nodes) $$;
+
+CREATE PROCEDURE pg_catalog.standin_forget(gid text) SECURITY DEFINER LANGUAGE sql AS $$
+  DELETE FROM pg_catalog.standin_rxact WHERE standin_rxact.gid = standin_forget.gid $$;
+
+-- All DDL of the cluster passes through this lock on gc first, so that two of them cannot wait for each other.
+CREATE PROCEDURE pg_catalog.standin_ddl_lock() SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN
+  LOCK TABLE pg_catalog.pg_shdescription IN SHARE UPDATE EXCLUSIVE MODE;
+END $$;
+
+-- The datanode that holds a row: on a coordinator the name of the partition that the row came from ends with the
+-- node's id, with m for minus. One expression, so that the planner puts it in place of the call.
+CREATE FUNCTION pg_catalog.xc_node_id(part oid) RETURNS int STABLE LANGUAGE sql AS $$
+  SELECT CASE current_setting('antdb.adb_node_type') WHEN 'datanode' THEN hashtext(current_setting('antdb.pgxc_node_name'))
+    ELSE translate(split_part(part::regclass::text, '_', -1), 'm', '-')::int END $$;
+
+-- Where a table's rows are: derived from its partitions, so it cannot disagree with them.
+CREATE VIEW pg_catalog.pgxc_class AS
+SELECT c.oid AS pcrelid, d.kind AS pclocatortype, p.partattrs AS pcattnum,
+       (SELECT array_to_string(array_agg(pg_catalog.standin_node_oid(n.node_name::text) ORDER BY i.inhseqno, f.ftrelid), ' ')::oidvector
+          FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = i.inhrelid
+          JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver
+          JOIN pg_catalog.pgxc_node n ON n.node_id = s.srvversion::int
+         WHERE i.inhparent = c.oid) AS nodeoids
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+  JOIN LATERAL (SELECT substr(description, 1, 1)::"char" AS kind FROM pg_catalog.pg_description
+                 WHERE objoid = c.oid AND classoid = 1 AND objsubid = 0) d ON true;
+
+GRANT SELECT ON pg_catalog.pgxc_class TO PUBLIC;
+
+-- Applies each change of a replicated table's readable copy to the copies on the other datanodes.
+CREATE FUNCTION pg_catalog.standin_replicate() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+DECLARE
+  copy regclass; cols text; news text; same text;
+BEGIN
+  SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum),
+         string_agg(format('($1).%I', attname), ', ' ORDER BY attnum),
+         string_agg(format('t.%1$I IS NOT DISTINCT FROM ($2).%1$I', attname), ' AND ' ORDER BY attnum)
+    INTO cols, news, same
+    FROM pg_catalog.pg_attribute WHERE attrelid = TG_RELID AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+  FOR copy IN SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'pg_standin' AND c.relname LIKE replace(TG_ARGV[0], '_', '\_') || '\_%' AND c.oid <> TG_RELID LOOP
+    IF TG_OP = 'INSERT' THEN
+      EXECUTE format('INSERT INTO %s (%s) SELECT %s', copy, cols, news) USING NEW;
+    ELSIF TG_OP = 'UPDATE' THEN
+      EXECUTE format('UPDATE %s t SET (%s) = ROW(%s) WHERE %s', copy, cols, news, same) USING NEW, OLD;
+    ELSE
+      EXECUTE format('DELETE FROM %s t WHERE %s', copy, replace(same, '$2', '$1')) USING OLD;
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END $$;
+
+CREATE PROCEDURE pg_catalog.standin_server(node name) LANGUAGE plpgsql AS $$
+DECLARE
+  id int := (SELECT node_id FROM pg_catalog.pgxc_node WHERE node_name = node);
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_foreign_server WHERE srvversion = id::text) THEN
+    RETURN;
+  END IF;
+  EXECUTE format('CREATE SERVER %I TYPE ''datanode'' VERSION %L FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname %L, '
+    'fetch_size ''10000'', batch_size ''1000'', async_capable ''true'', parallel_commit ''true'')', node, id, current_database());
+  EXECUTE format('CREATE USER MAPPING FOR PUBLIC SERVER %I OPTIONS (user %L, password_required ''false'')', node, id);
+END $$;
+
+-- The columns of a table, as CREATE FOREIGN TABLE takes them.
+CREATE FUNCTION pg_catalog.standin_columns(rel oid) RETURNS text STABLE LANGUAGE sql AS $$
+  SELECT COALESCE(string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum), '')
+    FROM pg_catalog.pg_attribute WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped $$;
+
+-- A further copy of a replicated table: no partition, it is written by standin_replicate.
+CREATE PROCEDURE pg_catalog.standin_copy(part text, parent oid, srv text, nsp text, rel text) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE FOREIGN TABLE pg_standin.%I (%s) SERVER %I OPTIONS (schema_name %L, table_name %L)',
+    part, pg_catalog.standin_columns(parent), srv, nsp, rel);
+END $$;
+
+-- Makes the foreign partitions of a new table. The kinds are pgxc_class's: H hash, M modulo, N random, R replicated.
+CREATE PROCEDURE pg_catalog.standin_spread(parent regclass, kind text, nodes text[]) SECURITY DEFINER LANGUAGE plpgsql
+SET search_path = pg_catalog AS $$
+DECLARE
+  t record; node text; i int := 0; part text; srv text; n int := cardinality(nodes);
+BEGIN
+  IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent) THEN
+    RETURN; -- IF NOT EXISTS, and it does
+  END IF;
+  IF nodes IS NULL THEN
+    nodes := ARRAY(SELECT node_name FROM pgxc_node WHERE node_type = 'D' ORDER BY nodeis_primary AND kind = 'R' DESC, node_name);
+    n := cardinality(nodes);
+  END IF;
+  SELECT c.relname, s.nspname, c.relowner::regrole AS owner INTO t FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = parent;
+  FOREACH node IN ARRAY nodes LOOP
+    IF NOT EXISTS (SELECT FROM pgxc_node WHERE node_name = node::name AND node_type = 'D') THEN
+      RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('PGXC Node %s: object not defined', node);
+    END IF;
+    CALL standin_server(node::name);
+    SELECT srvname INTO srv FROM pg_foreign_server s JOIN pgxc_node p ON s.srvversion = p.node_id::text WHERE p.node_name = node::name;
+    part := (SELECT format('t%s_%s', parent::oid, translate(node_id::text, '-', 'm')) FROM pgxc_node p WHERE p.node_name = node::name);
+    IF kind = 'R' AND i > 0 THEN
+      CALL standin_copy(part, parent, srv, t.nspname, t.relname);
+    ELSE
+      EXECUTE format('CREATE FOREIGN TABLE pg_standin.%I PARTITION OF %s FOR VALUES WITH (MODULUS %s, REMAINDER %s) '
+        'SERVER %I OPTIONS (schema_name %L, table_name %L)',
+        part, parent, CASE kind WHEN 'R' THEN 1 ELSE n END, i, srv, t.nspname, t.relname);
+      IF kind = 'R' AND n > 1 THEN
+        EXECUTE format('CREATE TRIGGER standin_replicate AFTER INSERT OR UPDATE OR DELETE ON pg_standin.%I FOR EACH ROW '
+          'EXECUTE FUNCTION pg_catalog.standin_replicate(%L)', part, 't' || parent::oid);
+      END IF;
+    END IF;
+    EXECUTE format('ALTER TABLE pg_standin.%I OWNER TO %s', part, t.owner);
+    i := i + 1;
+  END LOOP;
+  INSERT INTO pg_description VALUES (parent::oid, 1, 0, kind);
+END $$;
+
+-- After a table was changed, renamed, moved or given away: its partitions and copies follow.
+CREATE PROCEDURE pg_catalog.standin_follow() SECURITY DEFINER LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+  r record;
+BEGIN
+  DELETE FROM pg_description d WHERE classoid = 1 AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = d.objoid);
+  FOR r IN SELECT f.oid, f.relname, f.relispartition, p.oid AS parent, p.relname AS name, s.nspname AS schema, v.srvname AS srv,
+                  p.relowner::regrole AS owner, standin_columns(f.oid) <> standin_columns(p.oid) AS changed
+             FROM pg_class f JOIN pg_namespace h ON h.oid = f.relnamespace AND h.nspname = 'pg_standin'
+             JOIN pg_foreign_table o ON o.ftrelid = f.oid JOIN pg_foreign_server v ON v.oid = o.ftserver
+             LEFT JOIN pg_class p ON p.oid = substring(f.relname from '^t(\d+)_')::oid
+             LEFT JOIN pg_namespace s ON s.oid = p.relnamespace
+            WHERE p.oid IS NULL OR p.relowner <> f.relowner OR standin_columns(f.oid) <> standin_columns(p.oid)
+               OR NOT o.ftoptions @> ARRAY['schema_name=' || s.nspname, 'table_name=' || p.relname] LOOP
+    IF r.parent IS NULL OR (r.changed AND NOT r.relispartition) THEN
+      EXECUTE format('DROP FOREIGN TABLE pg_standin.%I', r.relname);
+    END IF;
+    CONTINUE WHEN r.parent IS NULL;
+    IF r.changed AND NOT r.relispartition THEN
+      CALL standin_copy(r.relname::text, r.parent, r.srv::text, r.schema::text, r.name::text);
+    ELSE
+      EXECUTE format('ALTER FOREIGN TABLE pg_standin.%I OPTIONS (SET schema_name %L, SET table_name %L)', r.relname, r.schema, r.name);
+    END IF;
+    EXECUTE format('ALTER TABLE pg_standin.%I OWNER TO %s', r.relname, r.owner);
+  END LOOP;
+END $$;
+
+GRANT USAGE ON SCHEMA pg_standin TO PUBLIC;
+
+-- A row whose distribution column changed would be looked for on another datanode. This is the trigger on datanodes.
+CREATE FUNCTION pg_catalog.standin_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'Partition column can''t be updated in current version';
+END $$;
+
+-- A key is unique over all datanodes only when rows with equal keys meet on one of them.
+CREATE PROCEDURE pg_catalog.standin_check_key(rel regclass, cols text[]) LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pgxc_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.pcrelid AND a.attnum = c.pcattnum[0]
+              WHERE c.pcrelid = rel AND c.pclocatortype <> 'R' AND a.attname <> ALL (cols)) THEN
+    RAISE EXCEPTION USING ERRCODE = '42P16', MESSAGE =
+      'Unique index of partitioned table must contain the hash distribution column.';
+  END IF;
+END $$;
+
+-- Sequences are served by gc: a call elsewhere goes there through the front.
+CREATE FUNCTION pg_catalog.standin_on_gc(seq regclass, call text) RETURNS bigint SECURITY DEFINER LANGUAGE plpgsql
+SET search_path = pg_catalog AS $$
+DECLARE
+  gc int := (SELECT node_id FROM pgxc_node WHERE nodeis_gtm); r bigint; name text;
+BEGIN
+  IF NOT has_sequence_privilege(session_user, seq, 'USAGE') THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('permission denied for sequence %s', seq);
+  END IF;
+  SELECT format('%I.%I', n.nspname, c.relname) INTO name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = seq;
+  IF gc IS NULL OR current_setting('antdb.adb_node_type') <> 'coordinator'
+     OR (SELECT relpersistence FROM pg_class WHERE oid = seq) = 't' THEN
+    EXECUTE format('SELECT ' || call, name) INTO r;
+  ELSE
+    SELECT v INTO r FROM dblink(format('user=%s dbname=%s application_name=%s', gc, quote_literal(current_database()), pg_backend_pid()),
+      format('SELECT pg_catalog.' || call, name)) AS t (v bigint);
+  END IF;
+  RETURN r;
+END $$;
+
+CREATE FUNCTION pg_catalog.adb_nextval(seq regclass) RETURNS bigint LANGUAGE sql AS $$
+  SELECT pg_catalog.standin_on_gc(seq, 'nextval(%L)') $$;
+
+CREATE FUNCTION pg_catalog.adb_setval(seq regclass, value bigint, is_called bool DEFAULT true) RETURNS bigint LANGUAGE sql AS $$
+  SELECT pg_catalog.standin_on_gc(seq, 'setval(%L, ' || value || ', ' || is_called || ')') $$;
+
+CREATE FUNCTION pg_catalog.standin_missing(what text) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'AntDB stand-in does not do ' || what,
+    HINT = 'The stand-in is for trying, developing and testing; see its README for what it leaves out.';
+END $$;
+
+CREATE FUNCTION pg_catalog.pg_pause_cluster() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pg_pause_cluster()') $$;
+
+CREATE FUNCTION pg_catalog.pg_unpause_cluster() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pg_unpause_cluster()') $$;
+
+CREATE FUNCTION pg_catalog.pgxc_lock_for_backup() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pgxc_lock_for_backup()') $$;
