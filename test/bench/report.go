@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/antdb-operator/antdb-operator/test/bench/floor"
+)
+
+// header opens a new report.
+const header = `# Benchmarks
+
+Written by ` + "`make bench`" + `; each section says when and where it was measured. Times are medians, the best and the worst
+are beside them. A section is replaced when it is measured again; sections of another engine stay.
+`
+
+// put replaces a section of the report, or adds it at the end.
+func put(report, name, section string) string {
+	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
+	text := begin + strings.TrimSpace(section) + "\n" + end
+	from := strings.Index(report, begin)
+	if from < 0 {
+		return strings.TrimRight(report, "\n") + "\n\n" + text
+	}
+	to := strings.Index(report[from:], end)
+	if to < 0 { // somebody cut it off: everything after it is lost already
+		return report[:from] + text
+	}
+	return report[:from] + text + report[from+to+len(end):]
+}
+
+func measured() string {
+	return fmt.Sprintf("Measured on %s on %d processors.\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU())
+}
+
+// spread is a median with the best and the worst.
+func spread(all []time.Duration) string {
+	if len(all) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f s (%.2f–%.2f)", median(all).Seconds(), slices.Min(all).Seconds(), slices.Max(all).Seconds())
+}
+
+func readySection(o options, bare []floor.Phases, ready []time.Duration) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## From `kubectl apply` to Ready (%s)\n\nOne gtm_coord, two coordinators, three datanodes, images loaded. ", o.engine)
+	b.WriteString(measured())
+	if len(bare) == 0 {
+		fmt.Fprintf(&b, "\n| what | %d runs |\n|---|---|\n| cluster Ready | %s |\n", len(ready), spread(ready))
+		b.WriteString("\nThe engine is not installed on the machine itself, so there is no floor to compare with.\n")
+		return b.String()
+	}
+	b.WriteString("The floor is the same six servers made by hand on the same machine in the same minutes: initdb in parallel,\n" +
+		"start in parallel, node sync in parallel, one table used.\n")
+	pick := func(of func(floor.Phases) time.Duration) []time.Duration {
+		out := make([]time.Duration, len(bare))
+		for i, p := range bare {
+			out[i] = of(p)
+		}
+		return out
+	}
+	total := pick(floor.Phases.Total)
+	fmt.Fprintf(&b, "\n| what | %d runs, in turns |\n|---|---|\n", len(ready))
+	fmt.Fprintf(&b, "| by hand: initdb | %s |\n", spread(pick(func(p floor.Phases) time.Duration { return p.InitDB })))
+	fmt.Fprintf(&b, "| by hand: start | %s |\n", spread(pick(func(p floor.Phases) time.Duration { return p.Start })))
+	fmt.Fprintf(&b, "| by hand: sync and first use | %s |\n", spread(pick(func(p floor.Phases) time.Duration { return p.Sync + p.Use })))
+	fmt.Fprintf(&b, "| by hand: all | %s |\n", spread(total))
+	fmt.Fprintf(&b, "| cluster Ready | %s |\n", spread(ready))
+	fmt.Fprintf(&b, "| ratio of the medians | **%.2f** |\n", median(ready).Seconds()/median(total).Seconds())
+	return b.String()
+}
+
+func outageSection(o options, all []outage) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Outage when a pod is deleted (%s)\n\nThe longest time between two successes of a writer (one transaction over several datanodes, again every 20 ms) and of a\n"+
+		"reader, both through one coordinator, while a pod is deleted gracefully and made anew. Nothing that was acknowledged\nwas lost. ", o.engine)
+	b.WriteString(measured())
+	b.WriteString("\n| pod deleted | statements through | outage |\n|---|---|---|\n")
+	for _, x := range all {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", x.Kind, x.Through, spread(x.Gaps))
+	}
+	return b.String()
+}
+
+func settledSection(reconciles, writes float64) string {
+	return fmt.Sprintf("## Writes over a settled cluster\n\n%s\nWoken %v times over a cluster at rest, the operator made **%v** writes to the API server.\n",
+		measured(), reconciles, writes)
+}
+
+func scaleSection(all []load) string {
+	var b strings.Builder
+	b.WriteString("## The operator with many clusters\n\nEach cluster is one gtm_coord, two coordinators and three datanodes in a namespace of its own. The API server is real, the\n" +
+		"pods are simulated and take no time, so the times are the operator's and the API server's. ")
+	b.WriteString(measured())
+	b.WriteString("\n| clusters | all Ready after | processor time for that | memory at rest | processor at rest | reconciles at rest | writes at rest |\n|---|---|---|---|---|---|---|\n")
+	for _, l := range all {
+		fmt.Fprintf(&b, "| %d | %.1f s | %.1f s | %d MiB | %.2f %% | %v in %s | %v |\n", l.Clusters, l.Ready.Seconds(), l.Busy.Seconds(),
+			l.Resident>>20, 100*l.RestBusy.Seconds()/l.Rest.Seconds(), l.Reconciles, l.Rest, l.Writes)
+	}
+	return b.String()
+}
