@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e test demo demo-down sandbox sandbox-down images image deploy undeploy tools host-packages
+.PHONY: help build gen check-gen fmt lint unit api e2e test demo demo-down sandbox sandbox-down images image deploy undeploy bench tools host-packages
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -140,5 +140,12 @@ endif
 e2e: deploy bin/gotestsum ## the stories, on the stand-in or on ENGINE_HOME
 	ANTDB_E2E=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
 		bin/gotestsum --format testname -- -count=1 -timeout 40m -skip '$(E2E_SKIP)' ./test/e2e/...
+
+# The floor's servers run as user postgres, who must be able to read the engine.
+bench: deploy ## measure, as ratios in one run, and write docs/benchmarks.md; BENCH=FLAGS for a part of it
+	go build -o bin/bench ./test/bench
+	home=$$(mktemp -d) && trap 'rm -rf '$$home EXIT && chmod 755 $$home && \
+	$(if $(ENGINE_HOME),ln -s '$(ENGINE_HOME)'/* $$home/,cp -a bin/standin-home $$home/bin) && \
+	bin/bench -engine $(if $(ENGINE_HOME),AntDB,stand-in) -engine-home $$home -image $(ENGINE_IMAGE) -assets .sandbox/bin $(BENCH)
 
 test: unit api e2e ## everything

@@ -75,6 +75,7 @@ func run() error {
 	return instance.New(instance.Options{
 		Launch:    launch,
 		Paths:     pod.DefaultPaths(),
+		Memory:    pod.Memory(os.DirFS("/")),
 		Pods:      pods,
 		Own:       own,
 		API:       ":" + strconv.Itoa(naming.PortInstance),

@@ -43,6 +43,8 @@ type Options struct {
 	API, Metrics string
 	// Port is where the server listens; it names the unix socket.
 	Port uint16
+	// Memory is how many bytes the server may use; 0 if that is not known.
+	Memory uint64
 	// Log is for the manager and ServerLog for what the server writes.
 	Log, ServerLog *slog.Logger
 	Timing         Timing

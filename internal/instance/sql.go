@@ -51,6 +51,7 @@ func newConfigKeeper(m *Manager) *configure.Keeper {
 		},
 		Data:    m.o.Paths.Data(),
 		State:   m.o.Paths.State(),
+		Memory:  m.o.Memory,
 		Checker: m.engine,
 		Server:  configServer{m},
 		Log:     m.o.Log,

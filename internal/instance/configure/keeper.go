@@ -41,9 +41,11 @@ type Keeper struct {
 	Own pgconf.Own
 	// Data is the data directory and State the instance manager's folder beside it.
 	Data, State string
-	Checker     Checker
-	Server      Server
-	Log         *slog.Logger
+	// Memory is how many bytes the server may use; 0 if that is not known.
+	Memory  uint64
+	Checker Checker
+	Server  Server
+	Log     *slog.Logger
 
 	apply sync.Mutex // held while a configuration is tried
 

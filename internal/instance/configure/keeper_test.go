@@ -145,6 +145,18 @@ func TestAServerThatIsKilledTwiceWhileItStartsGoesBackToWhatWorked(t *testing.T)
 	}
 }
 
+func TestSharedBuffersThatDoNotFitAreNeverTried(t *testing.T) {
+	v := newVolume(t)
+	k := v.begin(config("1MB"))
+	k.Memory = 1 << 30
+	c := config("1MB")
+	c.Parameters["shared_buffers"] = "1GB"
+	got, err := k.Apply(context.Background(), c)
+	if err != nil || got.RejectedHash != c.Hash() || got.Rejected[0].Name != "shared_buffers" || v.server.reloads > 0 {
+		t.Errorf("result %+v, %v, %d reloads: want a rejection that names the setting", got, err, v.server.reloads)
+	}
+}
+
 func TestAKilledServerGetsASecondChanceWithinOneContainerToo(t *testing.T) {
 	v := newVolume(t)
 	k := v.begin(config("1MB"))

@@ -17,6 +17,9 @@ import (
 // try lets our rules and then the engine look at a candidate, away from the files of the server.
 func (k *Keeper) try(ctx context.Context, c instanceapi.Config) (problems []pgconf.Problem, err error) {
 	problems = append(pgconf.CheckParameters(c.Parameters), pgconf.CheckHBA(c.HBA)...)
+	if k.Memory > 0 {
+		problems = append(problems, pgconf.CheckMemory(c.Parameters, k.Memory)...)
+	}
 	if len(problems) > 0 {
 		return problems, nil
 	}

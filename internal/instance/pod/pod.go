@@ -2,7 +2,7 @@
 
 // Package pod tells an instance who it is and where its files are.
 //
-// It reads the environment that the operator gives a pod. It looks at no file and asks nobody.
+// It reads the environment that the operator gives a pod, and how much memory the pod may use. It asks nobody.
 package pod
 
 import (
