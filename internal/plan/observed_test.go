@@ -4,6 +4,7 @@ package plan_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,8 @@ type seen struct {
 	Bootstrap string            `json:"bootstrap"`
 	Stale     []string          `json:"stale"`
 	Digest    string            `json:"digest"`
+	// Unpublished: the pod does not carry the label yet that the application Service selects.
+	Unpublished bool `json:"unpublished"`
 }
 
 // over fills what x does not say from the general case.
@@ -123,13 +126,14 @@ func (o *observed) snapshot(want *spec.Cluster) (*plan.Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Pods = append(s.Pods, pod)
 		if fact, answers := x.instance(want, n, o.Deregistered); answers {
 			s.Instances[instance] = fact
+			pod.Labels = map[string]string{naming.LabelServing: strconv.FormatBool(fact.Status != nil && fact.Status.Serving && !x.Unpublished)}
 			serving = serving && fact.Status != nil && fact.Status.Serving
 		} else {
 			serving = false
 		}
+		s.Pods = append(s.Pods, pod)
 	}
 	if serving {
 		s.Reach = o.reach(want)

@@ -210,10 +210,10 @@ func (p *planner) objects() {
 // running tells whether the instance answers and its server accepts connections.
 func (n *node) running() bool { return n.status != nil && n.status.Accepting }
 
-// serving tells whether SQL runs on the instance and its Service publishes it: Kubernetes learns of a pod's readiness a
-// moment after the instance does.
+// serving tells whether SQL runs on the instance and its Services publish it: Kubernetes learns of a pod's readiness,
+// and of its label that the application Service selects, a moment after the instance does.
 func (n *node) serving() bool {
-	return n.status != nil && n.status.Serving && n.pod != nil && podReady(n.pod)
+	return n.status != nil && n.status.Serving && n.pod != nil && podReady(n.pod) && n.pod.Labels[naming.LabelServing] == "true"
 }
 
 // why tells in words why the node does not serve.
@@ -229,8 +229,10 @@ func (n *node) why() string {
 		return podTrouble(n.pod, n.err)
 	case n.status.Message != "":
 		return n.status.Message
-	case n.status.Serving:
+	case n.status.Serving && !podReady(n.pod):
 		return "Kubernetes has not found its pod ready yet"
+	case n.status.Serving:
+		return "its pod is not published as serving yet"
 	default:
 		return strings.ToLower(string(n.status.State))
 	}

@@ -24,6 +24,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"apply":          command(apply),
 		"as":             command(as),
 		"back":           command(back),
+		"client":         command(client),
 		"delete-pod":     command(deletePod),
 		"event":          command(event),
 		"events":         command(listEvents),

@@ -115,6 +115,24 @@ func (c *call) psql(ctx context.Context, s statement) error {
 	return c.program(ctx, nil, login.Environment(), "psql", "-X", "-w", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", s.text)
 }
 
+// client runs a program of PostgreSQL's against a target.
+func client(ctx context.Context, c *call) error {
+	if len(c.args) < 2 {
+		return usage("client TARGET PROGRAM [ARG...]")
+	}
+	target, err := cluster.ParseTarget(c.args[0], c.ts.Getenv("CLUSTER"))
+	if err != nil {
+		return usage(err.Error())
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*usual)
+	defer cancel()
+	login, err := c.space.Login(ctx, target)
+	if err != nil {
+		return err
+	}
+	return c.program(ctx, nil, login.Environment(), c.args[1], c.args[2:]...)
+}
+
 const writeUsage = "writer start NAME TARGET [SESSIONS], writer gap NAME MOST, writer stop NAME [MOST]"
 
 // write is the command writer.

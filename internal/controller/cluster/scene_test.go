@@ -263,3 +263,6 @@ func (r runner) Stop(address string) { r.world.Stop(address) }
 
 // Accepting tells whether it accepts connections.
 func (r runner) Accepting(address string) bool { return r.world.Accepting(address) }
+
+// Serving tells whether SQL runs on it.
+func (r runner) Serving(address string) bool { return r.world.Serving(address) }

@@ -125,6 +125,13 @@ func (w *World) Accepting(address string) bool {
 	return p != nil && p.up()
 }
 
+// Serving tells whether SQL runs on the server at an address and its catalog is right.
+func (w *World) Serving(address string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.serves(w.processes[address])
+}
+
 // Step lets time pass.
 func (w *World) Step() {
 	w.mu.Lock()

@@ -11,12 +11,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
 // Runtime runs what is in pods.
@@ -25,6 +28,8 @@ type Runtime interface {
 	Start(pod *corev1.Pod, disk types.UID, config map[string]string)
 	Stop(address string)
 	Accepting(address string) bool
+	// Serving is what the instance manager writes on its pod.
+	Serving(address string) bool
 }
 
 // Broken is an image that cannot be pulled.
@@ -182,8 +187,14 @@ func (k *Kubelet) mounts(ctx context.Context, pod *corev1.Pod) (disk types.UID, 
 	return disk, config, nil
 }
 
-// report tells whether the pod is ready.
+// report tells whether the pod is ready and serves.
 func (k *Kubelet) report(ctx context.Context, pod *corev1.Pod) error {
+	if serving := strconv.FormatBool(k.Runtime.Serving(pod.Status.PodIP)); pod.Labels[naming.LabelServing] != serving {
+		pod.Labels[naming.LabelServing] = serving
+		if err := k.Client.Update(ctx, pod); err != nil {
+			return err
+		}
+	}
 	status := corev1.ConditionFalse
 	if k.Runtime.Accepting(pod.Status.PodIP) {
 		status = corev1.ConditionTrue
