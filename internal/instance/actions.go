@@ -22,7 +22,7 @@ func (m *Manager) letIn(addresses []netip.Addr) {
 	m.refresh(nil)
 }
 
-// PutTopology takes the wanted node catalog and applies it.
+// PutTopology takes the wanted node catalog and applies it, or remembers it while the server is coming up.
 func (m *Manager) PutTopology(ctx context.Context, t instanceapi.Topology) (instanceapi.TopologyResult, error) {
 	if !m.o.Launch.Role.HoldsCatalog() {
 		return instanceapi.TopologyResult{}, serve.Never("%s is a datanode: only gc and coordinators hold the node catalog", m.o.Launch.Node)
@@ -30,13 +30,21 @@ func (m *Manager) PutTopology(ctx context.Context, t instanceapi.Topology) (inst
 	if len(t.Nodes) == 0 {
 		return instanceapi.TopologyResult{}, serve.Never("a topology without nodes is not taken: it would drop every node")
 	}
-	if err := m.volumeReady(); err != nil {
-		return instanceapi.TopologyResult{}, err
+	m.mu.Lock()
+	state, ours := m.present().State, m.facts.volumeOurs
+	m.mu.Unlock()
+	if !ours {
+		if err := m.volumeReady(); err != nil {
+			return instanceapi.TopologyResult{}, err
+		}
 	}
 	if err := m.catalog.Give(t); err != nil {
 		return instanceapi.TopologyResult{}, err
 	}
 	defer m.refresh(nil)
+	if state == instanceapi.StateInitializing || state == instanceapi.StateStarting {
+		return instanceapi.TopologyResult{}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*writeLimit)
 	defer cancel()
 	db, err := m.open(ctx, dbadmin.Maintenance, writeLimit)

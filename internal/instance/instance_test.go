@@ -111,6 +111,24 @@ func TestACoordinatorServesOnceItsCatalogIsRight(t *testing.T) {
 	}
 }
 
+func TestATopologyGivenEarlyIsAppliedAsSoonAsTheServerIsUp(t *testing.T) {
+	r := newRig(t, antdb.RoleCoordinator, "cn1")
+	r.control.On(enginetest.HangInit)
+	r.start()
+	r.eventually("initdb runs", func() bool { return len(r.control.Events("initdb")) > 0 })
+	got, err := r.PutTopology(context.Background(), rows())
+	if err != nil || got.Hash != "" {
+		t.Errorf("result %+v, error %v: want it remembered", got, err)
+	}
+	if s := r.Status(context.Background()); s.State != instanceapi.StateInitializing || s.Catalog.WantHash != rows().Hash() {
+		t.Errorf("status %+v", s)
+	}
+	r.control.Off(enginetest.HangInit)
+	if s := r.awaitServing(); s.Catalog.Have != rows().Hash() {
+		t.Errorf("catalog %+v", s.Catalog)
+	}
+}
+
 func TestDriftIsCountedToldAndRepaired(t *testing.T) {
 	r := serving(t, antdb.RoleGTM, "gc")
 	catalog := filepath.Join(r.paths.Data(), "catalog.json")

@@ -53,7 +53,7 @@ func (m *Manager) prepare(ctx context.Context) bool {
 		}
 	}
 	m.mu.Lock()
-	m.facts.volumeReady, m.facts.refused = true, ""
+	m.facts.volumeReady, m.facts.volumeOurs, m.facts.refused = true, true, ""
 	m.mu.Unlock()
 	if !m.awaitConfig(ctx) {
 		return false
@@ -123,10 +123,10 @@ func (m *Manager) ensureData(ctx context.Context, major int) error {
 	switch step := volume.Decide(found).(type) {
 	case volume.Refuse:
 		m.log.Error("volume refused, nothing is touched", "why", step.Message)
-		m.refresh(func(f *facts) { f.refused = step.Message })
+		m.refresh(func(f *facts) { f.refused, f.volumeOurs = step.Message, false })
 		return errRefused
 	case volume.Make:
-		m.refresh(func(f *facts) { f.preparing, f.refused = "making the data directory", "" })
+		m.refresh(func(f *facts) { f.preparing, f.refused, f.volumeOurs = "making the data directory", "", true })
 		wal := ""
 		if m.o.Launch.WALVolume {
 			wal = m.o.Paths.WAL()
@@ -172,6 +172,10 @@ func (m *Manager) awaitConfig(ctx context.Context) bool {
 	}
 }
 
+// oneDial is how long one attempt to connect may take. The first packet to a Service that Kubernetes is about to
+// publish may be lost, and would be sent again after a second only.
+const oneDial = 200 * time.Millisecond
+
 // awaitPort waits until somebody listens. The engine asks gc only every three seconds, so that a server which starts
 // a moment too early would lose that long.
 func awaitPort(ctx context.Context, address string, patience time.Duration) {
@@ -180,7 +184,7 @@ func awaitPort(ctx context.Context, address string, patience time.Duration) {
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
-		dialer := net.Dialer{Timeout: time.Second}
+		dialer := net.Dialer{Timeout: oneDial}
 		if conn, err := dialer.DialContext(ctx, "tcp", address); err == nil {
 			_ = conn.Close()
 			return

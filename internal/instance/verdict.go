@@ -27,9 +27,10 @@ const (
 // facts are all that a verdict depends on.
 type facts struct {
 	role antdb.Role
-	// preparing tells what goes on before the first start; it is empty afterwards. volumeReady says that the volume
-	// has been found in order.
+	// preparing tells what goes on before the first start; it is empty afterwards. volumeOurs says that the volume
+	// holds nothing of anybody else, and volumeReady that its data directory is in order.
 	preparing   string
+	volumeOurs  bool
 	volumeReady bool
 	refused     string
 	// configured says that there is a configuration to start with.

@@ -150,6 +150,7 @@ type Topology struct {
 
 // TopologyResult tells what was done.
 type TopologyResult struct {
+	// Hash of what the catalog holds now; empty while the server is coming up, which applies it as soon as SQL runs.
 	Hash string `json:"hash"`
 	// Ran lists the statements that ran, with their reasons.
 	Ran []topology.Statement `json:"ran,omitempty"`

@@ -225,17 +225,20 @@ func checkDisturbance(t *rapid.T, want *spec.Cluster, f facts, actions []plan.Ac
 	}
 }
 
+// takesTopology are the states in which a topology is taken: at once, or for when SQL runs.
+var takesTopology = []instanceapi.State{instanceapi.StateInitializing, instanceapi.StateStarting, instanceapi.StateRunning}
+
 // checkOrders: nobody is told what he cannot do, or what he holds already.
 func checkOrders(t *rapid.T, f facts, o *observed, actions []plan.Action) {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case plan.PutTopology:
 			s := f.status(a.Instance)
-			if s == nil || s.Catalog == nil || s.State != instanceapi.StateRunning {
+			if s == nil || s.Catalog == nil || !slices.Contains(takesTopology, s.State) {
 				t.Fatalf("%s, which cannot take it", a)
 			}
-			if s.Catalog.Have == a.Topology.Hash() && s.Catalog.WantHash == a.Topology.Hash() {
-				t.Fatalf("%s, which holds it", a)
+			if s.Catalog.WantHash == a.Topology.Hash() && (s.Catalog.Have == a.Topology.Hash() || s.State != instanceapi.StateRunning) {
+				t.Fatalf("%s, which knows it", a)
 			}
 		case plan.PutConfig:
 			if s := f.status(a.Instance); s == nil || s.Config.Hash == a.Config.Hash() || s.Config.RejectedHash == a.Config.Hash() {

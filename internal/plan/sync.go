@@ -11,8 +11,8 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
-// topologies hands the wanted catalog to gc and to every coordinator that does not hold it. Each is asked as soon as
-// SQL runs on it; they need not wait for each other.
+// topologies hands the wanted catalog to gc and to every coordinator that does not hold it; they need not wait for each
+// other. One that comes up is told before SQL runs on it, so that it can begin by itself.
 func (p *planner) topologies() {
 	if !p.known {
 		return
@@ -24,12 +24,19 @@ func (p *planner) topologies() {
 	}
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if !n.Role.HoldsCatalog() || n.status == nil || n.status.State != instanceapi.StateRunning {
+		if !n.Role.HoldsCatalog() || n.status == nil {
 			continue
 		}
-		want := p.topologyFor(n)
-		have := n.status.Catalog
-		if have == nil || have.WantHash != want.Hash() || have.Have != want.Hash() {
+		want, have := p.topologyFor(n), n.status.Catalog
+		told := have != nil && have.WantHash == want.Hash()
+		switch n.status.State {
+		case instanceapi.StateRunning:
+			told = told && have.Have == want.Hash()
+		case instanceapi.StateInitializing, instanceapi.StateStarting:
+		default:
+			continue
+		}
+		if !told {
 			p.act(PutTopology{Instance: n.instance, Topology: want})
 		}
 	}

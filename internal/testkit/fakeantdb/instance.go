@@ -128,6 +128,9 @@ func (i *Instance) PutTopology(ctx context.Context, t instanceapi.Topology) (r i
 			return errors.New("only gc and coordinators hold the node catalog")
 		}
 		p.disk.given, p.equal = &t, false
+		if p.phase == instanceapi.StateInitializing || p.phase == instanceapi.StateStarting {
+			return nil
+		}
 		if !w.answers(p) {
 			return fmt.Errorf("%w: no SQL on %s", instanceapi.ErrNotYet, p.Node)
 		}
