@@ -77,6 +77,9 @@ func outages(ctx context.Context, n *cluster.Namespace, o options, say func(stri
 	if err != nil {
 		return nil, err
 	}
+	if err := reachable(ctx, login); err != nil {
+		return nil, err
+	}
 	w, err := writer.Start(ctx, writer.Options{
 		Connect: login.Connect, Table: "written", Writers: 1, Readers: 1, Pause: 20 * time.Millisecond, Patience: 80 * time.Second,
 	})
@@ -105,6 +108,21 @@ func outages(ctx context.Context, n *cluster.Namespace, o options, say func(stri
 	defer cancel()
 	_, err = w.Verify(ctx)
 	return out, err
+}
+
+// reachable waits until the Service leads to the node: Kubernetes publishes a pod a moment after it is ready.
+func reachable(ctx context.Context, login cluster.Login) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for {
+		conn, err := login.Connect(ctx)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if pause(ctx, 200*time.Millisecond) != nil {
+			return fmt.Errorf("connect to %s: %w", login.Address(), err)
+		}
+	}
 }
 
 func disturbed(ctx context.Context, n *cluster.Namespace, w *writer.Writer, pod string) (time.Duration, error) {
