@@ -13,7 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: "antdb.io", Version: "v1alpha1"}
 
 // AddToScheme registers the objects of this package with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &AntDBCluster{}, &AntDBClusterList{})
+	s.AddKnownTypes(GroupVersion, &AntDBCluster{}, &AntDBClusterList{}, &AntDBOperation{}, &AntDBOperationList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

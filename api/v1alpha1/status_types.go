@@ -32,6 +32,41 @@ type AntDBClusterStatus struct {
 	// Topology that gc and every coordinator shall hold.
 	// +optional
 	Topology TopologyStatus `json:"topology,omitempty"`
+	// Members are the nodes that exist, come or go. It is read back: counts say how many nodes are wanted, members which
+	// there are.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Members []MemberStatus `json:"members,omitempty"`
+}
+
+// MemberState says whether a node is part of the cluster.
+type MemberState string
+
+// The states of a member.
+const (
+	// MemberJoining: its instance is being made; it is not registered, or not for good.
+	MemberJoining MemberState = "Joining"
+	// MemberActive: it is registered everywhere.
+	MemberActive MemberState = "Active"
+	// MemberLeaving: it is being emptied.
+	MemberLeaving MemberState = "Leaving"
+	// MemberRetained: it is out of the cluster, its server is stopped, and its volumes are kept until RetainUntil. Its
+	// name is not used again before.
+	MemberRetained MemberState = "Retained"
+)
+
+// MemberStatus is one node that exists, comes or goes.
+type MemberStatus struct {
+	// Name of the node.
+	Name  string      `json:"name"`
+	State MemberState `json:"state"`
+	// Joined says that the node was added to a running cluster: an empty volume of it is never filled by initdb.
+	// +optional
+	Joined bool `json:"joined,omitempty"`
+	// RetainUntil is when the volumes of a node that left are deleted.
+	// +optional
+	RetainUntil *metav1.Time `json:"retainUntil,omitempty"`
 }
 
 // NodeStatus is one node.

@@ -28,6 +28,11 @@ const (
 	PathCredentials = "/v1/credentials" // POST → 200 when applied, 409 while the changed Secret has not reached the pod
 	PathReach       = "/v1/reach"       // GET → Reach; coordinators only
 	PathEscape      = "/v1/escape"      // POST Escape → 202; gc only
+	PathLock        = "/v1/lock"        // PUT Lock → LockStatus; gc only
+	PathJoin        = "/v1/join"        // POST Join → 202; progress in Status.Join; joined nodes only
+	PathDrain       = "/v1/drain"       // PUT Drain → DrainStatus; coordinators only
+	PathMove        = "/v1/move"        // POST Move → 202; progress in Status.Move; gc only
+	PathEmpty       = "/v1/empty/"      // GET PathEmpty + name of a datanode → Emptiness; gc only
 )
 
 // State of an instance.
@@ -84,6 +89,15 @@ type Status struct {
 	// SchemaDigest is equal on two coordinators that hold the same user-defined objects and roles. Empty while SQL
 	// does not run.
 	SchemaDigest string `json:"schemaDigest,omitempty"`
+	// Lock and Move are told by gc, Drain by coordinators, Join by nodes that were added to a running cluster.
+	Lock  *LockStatus  `json:"lock,omitempty"`
+	Move  *MoveStatus  `json:"move,omitempty"`
+	Drain *DrainStatus `json:"drain,omitempty"`
+	Join  *JoinStatus  `json:"join,omitempty"`
+	// StalePrepared are the gids of prepared transactions that are on this server for longer than ten seconds.
+	StalePrepared []string `json:"stalePrepared,omitempty"`
+	// Volume is the file system of the data directory. Like LSN it never wakes the operator.
+	Volume *Volume `json:"volume,omitempty"`
 }
 
 // CatalogStatus is what gc or a coordinator tells of its pgxc_node.

@@ -9,6 +9,7 @@ const (
 	EnvNode       = "ANTDB_NODE"        // name in pgxc_node
 	EnvRole       = "ANTDB_ROLE"        // gtm, coordinator or datanode
 	EnvWALVolume  = "ANTDB_WAL_VOLUME"  // "true" when a WAL volume is mounted
+	EnvJoin       = "ANTDB_JOIN"        // "true" for a node added to a running cluster: see Join
 	EnvPodName    = "POD_NAME"
 	EnvNamespace  = "POD_NAMESPACE"
 	EnvDatabase   = "ANTDB_BOOTSTRAP_DATABASE" // the application's database and

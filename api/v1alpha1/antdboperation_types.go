@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// AntDBOperation is one long procedure on a cluster: nodes are added or removed, or rows are moved between datanodes. The
+// operator makes one when the counts of a cluster change; users make one for what counts cannot say. At most one runs on
+// a cluster at a time; others wait.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=antdboperations,singular=antdboperation,shortName=adbop,categories=all
+// +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.spec.cluster`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.spec.nodes`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+type AntDBOperation struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec AntDBOperationSpec `json:"spec"`
+	// +optional
+	Status AntDBOperationStatus `json:"status,omitempty"`
+}
+
+// AntDBOperationList is a list of operations.
+//
+// +kubebuilder:object:root=true
+type AntDBOperationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AntDBOperation `json:"items"`
+}
+
+// OperationType says what an operation does.
+//
+// +kubebuilder:validation:Enum=AddNodes;RemoveNodes;DrainNodes;Rebalance
+type OperationType string
+
+// The types of operations.
+const (
+	// OperationAddNodes makes new coordinators or datanodes, and gives new datanodes their share of the rows.
+	OperationAddNodes OperationType = "AddNodes"
+	// OperationRemoveNodes takes coordinators or datanodes out, after sessions have ended or rows have been moved.
+	OperationRemoveNodes OperationType = "RemoveNodes"
+	// OperationDrainNodes moves all rows off datanodes that stay in the cluster.
+	OperationDrainNodes OperationType = "DrainNodes"
+	// OperationRebalance spreads every table evenly over all datanodes.
+	OperationRebalance OperationType = "Rebalance"
+)
+
+// RebalanceStrategy is a way to give new datanodes their share.
+//
+// +kubebuilder:validation:Enum=Redistribute
+type RebalanceStrategy string
+
+// StrategyRedistribute moves rows table by table, so that all datanodes hold even shares.
+const StrategyRedistribute RebalanceStrategy = "Redistribute"
+
+// AntDBOperationSpec is what to do.
+//
+// +kubebuilder:validation:XValidation:rule="self.cluster == oldSelf.cluster && self.type == oldSelf.type && has(self.nodes) == has(oldSelf.nodes) && (!has(self.nodes) || self.nodes == oldSelf.nodes)",message="spec.cluster, spec.type and spec.nodes cannot be changed: make another operation"
+// +kubebuilder:validation:XValidation:rule="!oldSelf.cancel || self.cancel",message="spec.cancel cannot be taken back: make another operation"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Rebalance' ? (!has(self.nodes) || size(self.nodes) == 0) : (has(self.nodes) && size(self.nodes) > 0)",messageExpression="self.type == 'Rebalance' ? 'spec.nodes is not allowed for Rebalance: it concerns all datanodes' : 'spec.nodes is empty: ' + self.type + ' needs the names of nodes, such as cn3 or dn4'"
+// +kubebuilder:validation:XValidation:rule="!has(self.nodes) || self.nodes.all(n, n.startsWith('cn')) || self.nodes.all(n, n.startsWith('dn'))",message="spec.nodes: coordinators and datanodes cannot be mixed in one operation"
+// +kubebuilder:validation:XValidation:rule="self.type != 'DrainNodes' || self.nodes.all(n, n.startsWith('dn'))",message="spec.nodes: allowed for DrainNodes are datanodes (dn1, dn2, …): coordinators hold no rows"
+type AntDBOperationSpec struct {
+	// Cluster is the name of the AntDBCluster in the same namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Cluster string        `json:"cluster"`
+	Type    OperationType `json:"type"`
+	// Nodes that are added, removed or drained: coordinators or datanodes, not both.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=4
+	// +kubebuilder:validation:items:Pattern=`^(cn|dn)[1-9][0-9]?$`
+	// +listType=set
+	// +optional
+	Nodes []string `json:"nodes,omitempty"`
+	// Strategy for the rows of new datanodes.
+	// +kubebuilder:default=Redistribute
+	// +optional
+	Strategy RebalanceStrategy `json:"strategy,omitempty"`
+	// PlanOnly computes what would be done, writes it to status.plan and changes nothing.
+	// +optional
+	PlanOnly bool `json:"planOnly,omitempty"`
+	// DrainTimeout is how long sessions of a leaving coordinator may go on before they are ended; the cluster's
+	// spec.coordinators.drainTimeout without it.
+	// +optional
+	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
+	// MaxPause bounds how long the move of one table may wait for its locks while it holds all statements of the
+	// cluster back. It is tried again later when that was not enough.
+	// +kubebuilder:default="5s"
+	// +optional
+	MaxPause *metav1.Duration `json:"maxPause,omitempty"`
+	// Cancel stops the operation at the next safe point and undoes what can be undone.
+	// +kubebuilder:default=false
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
+}
+
+// OperationPhase is how far an operation is.
+type OperationPhase string
+
+// The phases of an operation. Completed, Cancelled, Failed and Refused are ends.
+const (
+	// OperationPending: it waits for another operation, or for the cluster to be fit for it; the message says for what.
+	OperationPending OperationPhase = "Pending"
+	// OperationRunning: a step is being carried out.
+	OperationRunning OperationPhase = "Running"
+	// OperationUndoing: it was cancelled, or a step failed, and what was done is being undone.
+	OperationUndoing OperationPhase = "Undoing"
+	// OperationCompleted: everything is done.
+	OperationCompleted OperationPhase = "Completed"
+	// OperationCancelled: it was cancelled and is undone.
+	OperationCancelled OperationPhase = "Cancelled"
+	// OperationFailed: it could not be done and is undone; the message says why.
+	OperationFailed OperationPhase = "Failed"
+	// OperationRefused: it asks for something that is not allowed; nothing was changed.
+	OperationRefused OperationPhase = "Refused"
+)
+
+// AntDBOperationStatus is the journal of an operation. It is read back: an operator that starts anew goes on from here.
+type AntDBOperationStatus struct {
+	// +optional
+	Phase OperationPhase `json:"phase,omitempty"`
+	// Message says in words what is going on, what is waited for, or why it ended.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Progress is a short text for printing, such as "3/5 tables, 62%".
+	// +optional
+	Progress string `json:"progress,omitempty"`
+	// Attempt counts how often the operation was begun anew after something it relies on was lost, such as the lock
+	// that keeps DDL out. Tokens of orders to instances contain it.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+	// PointOfNoReturn says that the operation will be completed whatever happens and cannot be cancelled any more.
+	// +optional
+	PointOfNoReturn bool `json:"pointOfNoReturn,omitempty"`
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// Steps in their order.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Steps []OperationStep `json:"steps,omitempty"`
+	// Move is what the move of rows has done, for operations that have one.
+	// +optional
+	Move *MoveStatus `json:"move,omitempty"`
+}
+
+// StepState is how far a step is.
+type StepState string
+
+// The states of a step.
+const (
+	StepWaiting StepState = "Waiting"
+	StepRunning StepState = "Running"
+	StepDone    StepState = "Done"
+	StepUndone  StepState = "Undone"
+	StepSkipped StepState = "Skipped"
+	StepFailed  StepState = "Failed"
+)
+
+// OperationStep is one entry of the journal.
+type OperationStep struct {
+	// Name of the step, such as LockDDL.
+	Name  string    `json:"name"`
+	State StepState `json:"state"`
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// Message says what the step did, does, or waits for.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// MoveStatus tells of the move of rows between datanodes, or, with spec.planOnly, of what would be moved.
+type MoveStatus struct {
+	// TablesTotal and TablesDone count tables in all databases that must change their datanodes.
+	TablesTotal int32 `json:"tablesTotal"`
+	TablesDone  int32 `json:"tablesDone"`
+	// RowsTotal and RowsDone are estimates from the server's statistics; BytesTotal and BytesDone are sizes on disk.
+	RowsTotal  int64 `json:"rowsTotal"`
+	RowsDone   int64 `json:"rowsDone"`
+	BytesTotal int64 `json:"bytesTotal"`
+	BytesDone  int64 `json:"bytesDone"`
+	// SecondsLeft is how long it will take at the speed so far; of a plan, at a speed that is assumed.
+	// +optional
+	SecondsLeft int64 `json:"secondsLeft,omitempty"`
+	// LongestPauseMillis is the longest time for which the statements of the cluster were held back so far; of a plan,
+	// what is expected for the biggest table.
+	// +optional
+	LongestPauseMillis int64 `json:"longestPauseMillis,omitempty"`
+	// Retries counts moves of tables that gave way to transactions of applications.
+	// +optional
+	Retries int32 `json:"retries,omitempty"`
+	// Pinned names tables that a user put on certain datanodes and that stay there.
+	// +listType=atomic
+	// +optional
+	Pinned []string `json:"pinned,omitempty"`
+	// Tables are the biggest ones, at most 50; the totals count all.
+	// +listType=atomic
+	// +optional
+	Tables []TableMove `json:"tables,omitempty"`
+}
+
+// TableMove is one table that must change its datanodes.
+type TableMove struct {
+	// Database and Table (schema.name) say which.
+	Database string `json:"database"`
+	Table    string `json:"table"`
+	// Rows is an estimate; Bytes is the size on disk, over all datanodes.
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
+	// State is Waiting, Running, Done or Failed.
+	State StepState `json:"state"`
+	// Message tells why it was put off or failed.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
