@@ -133,7 +133,7 @@ func client(ctx context.Context, c *call) error {
 	return c.program(ctx, nil, login.Environment(), c.args[1], c.args[2:]...)
 }
 
-const writeUsage = "writer start NAME TARGET [SESSIONS], writer gap NAME MOST, writer stop NAME [MOST]"
+const writeUsage = "writer start NAME TARGET [SESSIONS], writer gap NAME MOST, writer faultless NAME, writer stop NAME [MOST]"
 
 // write is the command writer.
 func write(ctx context.Context, c *call) error {
@@ -150,6 +150,11 @@ func write(ctx context.Context, c *call) error {
 		return c.startWriter(ctx, name)
 	case "gap":
 		return c.writerGap(ctx, name, w)
+	case "faultless":
+		if r := w.Report(); r.Faults > 0 {
+			return fmt.Errorf("writer %s had errors that trying again would not mend: %s", name, r)
+		}
+		return nil
 	case "stop":
 		return c.stopWriter(ctx, name, w)
 	default:

@@ -21,7 +21,7 @@ import (
 
 const (
 	// longestStory bounds a story, whatever it waits for.
-	longestStory = 8 * time.Minute
+	longestStory = 20 * time.Minute
 	// longestEnd bounds what is done after a story.
 	longestEnd = 90 * time.Second
 )

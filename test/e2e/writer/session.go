@@ -4,6 +4,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // batchesPerSession keeps the batches of different sessions apart.
@@ -27,7 +29,10 @@ type session struct {
 	mu           sync.Mutex
 	acknowledged []int64
 	failures     map[string]int // by what was said
+	faults       int            // failures that trying again would not mend
 	unknown      int
+	count        int64    // rows that were seen last
+	fell         []string // when fewer rows were seen than before
 	ever         time.Duration // the longest gap
 	last         time.Time     // the last success, at first the start
 	longest      time.Duration // the longest gap since gaps were asked for
@@ -85,7 +90,18 @@ func (s *session) read(ctx context.Context) {
 		s.leave(ctx)
 		return
 	}
+	s.counted(count)
 	s.succeeded()
+}
+
+// counted notes how many rows were seen. Rows are only ever added, so that there can never be fewer than before.
+func (s *session) counted(count int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if count < s.count {
+		s.fell = append(s.fell, fmt.Sprintf("a reader saw %d rows after it had seen %d", count, s.count))
+	}
+	s.count = count
 }
 
 // leave gives the connection up. A server that is gone does not answer a farewell, so none is waited for.
@@ -113,6 +129,15 @@ func (s *session) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures[oneLine(err)]++
+	if !retryable(err) {
+		s.faults++
+	}
+}
+
+// retryable tells whether the server asks for nothing but another try: the transaction met another one.
+func retryable(err error) bool {
+	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"40001", "40P01", "55P03"}, refusal.Code)
 }
 
 // next is closed at the next success.
@@ -133,7 +158,13 @@ func (s *session) takeGap() time.Duration {
 func (s *session) report() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Report{Batches: len(s.acknowledged), Unknown: s.unknown, Failures: maps.Clone(s.failures), Longest: s.ever}
+	return Report{Batches: len(s.acknowledged), Unknown: s.unknown, Faults: s.faults, Failures: maps.Clone(s.failures), Longest: s.ever}
+}
+
+func (s *session) findings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.fell)
 }
 
 func (s *session) batches() []int64 {

@@ -53,6 +53,8 @@ type Writer struct {
 type Report struct {
 	// Batches were acknowledged; Unknown ones were not, and may or may not be there.
 	Batches, Unknown int
+	// Faults are failures besides those that ask for another try: serialization, deadlock, lock not available.
+	Faults int
 	// Failures counts statements and connections that failed, by what was said.
 	Failures map[string]int
 	// Longest is the longest time between two successes of one session.
@@ -131,21 +133,27 @@ func (w *Writer) Gap(ctx context.Context) (time.Duration, error) {
 	return longest, nil
 }
 
-// Stop lets every session finish its statement and ends it. It may be called again.
-func (w *Writer) Stop() Report {
-	w.stopped.Do(func() { close(w.stop) })
-	w.done.Wait()
+// Report tells what was done so far.
+func (w *Writer) Report() Report {
 	all := Report{Failures: map[string]int{}}
 	for _, s := range w.sessions {
 		r := s.report()
 		all.Batches += r.Batches
 		all.Unknown += r.Unknown
+		all.Faults += r.Faults
 		all.Longest = max(all.Longest, r.Longest)
 		for text, n := range r.Failures {
 			all.Failures[text] += n
 		}
 	}
 	return all
+}
+
+// Stop lets every session finish its statement and ends it. It may be called again.
+func (w *Writer) Stop() Report {
+	w.stopped.Do(func() { close(w.stop) })
+	w.done.Wait()
+	return w.Report()
 }
 
 // Verify reads the table and compares it with what was acknowledged. The engine may still be finishing transactions
@@ -185,7 +193,11 @@ func (w *Writer) verify(ctx context.Context) (err error) {
 	for _, s := range w.sessions {
 		acknowledged = append(acknowledged, s.batches()...)
 	}
-	if findings := Audit(acknowledged, rows); len(findings) > 0 {
+	findings := Audit(acknowledged, rows)
+	for _, s := range w.sessions {
+		findings = append(findings, s.findings()...)
+	}
+	if len(findings) > 0 {
 		return errors.New(strings.Join(findings, "; "))
 	}
 	return nil

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/antdb-operator/antdb-operator/test/e2e/cluster"
+)
+
+// operation TITLE PHASE [DURATION]: waits until the operation with that title, such as "AddNodes cn3", is in that phase,
+// and prints its journal. An operation that ends in another phase fails at once.
+func operation(ctx context.Context, c *call) error {
+	if len(c.args) < 2 || len(c.args) > 3 {
+		return usage("operation TITLE PHASE [DURATION]")
+	}
+	title, phase := c.args[0], c.args[1]
+	ctx, cancel, err := c.within(ctx, 2, usual)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	begin := time.Now()
+	o, err := c.space.WaitOperation(ctx, title, func(o cluster.Operation) bool { return o.Status.Phase == phase || o.Ended() })
+	if err != nil {
+		return err
+	}
+	c.tell("%s: after %s: %s", c.ts.Name(), time.Since(begin).Round(100*time.Millisecond), o)
+	_, _ = fmt.Fprintln(c.stdout, o)
+	if o.Status.Phase != phase {
+		return fmt.Errorf("it ended as %s and not as %s", o.Status.Phase, phase)
+	}
+	return nil
+}
+
+// step TITLE STEP STATE [DURATION]: waits until a step of an operation is in that state.
+func step(ctx context.Context, c *call) error {
+	if len(c.args) < 3 || len(c.args) > 4 {
+		return usage("step TITLE STEP STATE [DURATION]")
+	}
+	ctx, cancel, err := c.within(ctx, 3, usual)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	o, err := c.space.WaitOperation(ctx, c.args[0], func(o cluster.Operation) bool {
+		return o.Step(c.args[1]) == c.args[2] || o.Ended()
+	})
+	if err == nil && o.Step(c.args[1]) != c.args[2] {
+		err = fmt.Errorf("the operation ended and step %s was not seen as %s:\n%s", c.args[1], c.args[2], o)
+	}
+	return err
+}
+
+// checksums FILE NODE…: prints, for each line "DATABASE TABLE" of the file, how many rows the table has and a sum over
+// their contents, as every one of the nodes sees it. Nodes that see different things are an error.
+func checksums(ctx context.Context, c *call) error {
+	if len(c.args) < 2 {
+		return usage("checksums FILE NODE…")
+	}
+	ctx, cancel := context.WithTimeout(ctx, usual)
+	defer cancel()
+	first := ""
+	for _, node := range c.args[1:] {
+		seen, err := c.checksumsOn(ctx, node, strings.Fields(c.ts.ReadFile(c.args[0])))
+		if err != nil {
+			return err
+		}
+		if first == "" {
+			first = seen
+		}
+		if seen != first {
+			return fmt.Errorf("%s sees something else than %s (-%s +%s):\n%s", node, c.args[1], c.args[1], node, cmp.Diff(first, seen))
+		}
+	}
+	_, err := fmt.Fprint(c.stdout, first)
+	return err
+}
+
+func (c *call) checksumsOn(ctx context.Context, node string, tables []string) (string, error) {
+	target, err := cluster.ParseTarget(node, c.ts.Getenv("CLUSTER"))
+	if err != nil {
+		return "", usage(err.Error())
+	}
+	login, err := c.space.Login(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for i := 0; i+1 < len(tables); i += 2 {
+		login.Database = tables[i]
+		line, err := checksum(ctx, login, tables[i+1])
+		if err != nil {
+			return "", fmt.Errorf("read table %s of database %s on %s: %w", tables[i+1], tables[i], node, err)
+		}
+		_, _ = fmt.Fprintf(&out, "%s %s %s\n", tables[i], tables[i+1], line)
+	}
+	return out.String(), nil
+}
+
+func checksum(ctx context.Context, login cluster.Login, table string) (text string, err error) {
+	conn, err := login.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	var rows, sum string
+	err = conn.QueryRow(ctx, "select count(*)::text, coalesce(sum(hashtext(t::text)::bigint), 0)::text from "+table+" t").Scan(&rows, &sum)
+	return rows + " rows " + sum, err
+}
