@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures what the operator costs: how long a cluster takes to be Ready against six servers made by hand
-// on the same machine, what a writer sees when pods are deleted, what a settled cluster costs, and what the operator
-// itself takes with many clusters. It writes docs/benchmarks.md.
+// on the same machine, what a writer sees when pods are deleted, what a settled cluster costs, what the operator itself
+// takes with many clusters, and how fast rows move to new datanodes. It writes docs/benchmarks.md.
 package main
 
 import (
@@ -30,7 +30,7 @@ type options struct {
 	namespace, deployment                  string
 	home, user, scratch                    string
 	operator, assets                       string
-	parts, clusters                        string
+	parts, clusters, rows                  string
 	runs                                   int
 	rest                                   time.Duration
 }
@@ -50,8 +50,9 @@ func main() {
 	f.StringVar(&o.scratch, "scratch", os.TempDir(), "where the servers of the floor keep their data")
 	f.StringVar(&o.operator, "operator", "bin/antdb-operator", "the operator's program, for many clusters")
 	f.StringVar(&o.assets, "assets", os.Getenv("KUBEBUILDER_ASSETS"), "folder with etcd and kube-apiserver, for many clusters")
-	f.StringVar(&o.parts, "parts", "ready,outage,settled,scale", "what to measure")
+	f.StringVar(&o.parts, "parts", "ready,outage,settled,scale,move", "what to measure")
 	f.StringVar(&o.clusters, "clusters", "1,10,100", "how many clusters the operator is given")
+	f.StringVar(&o.rows, "rows", "100000,1000000", "how many rows the tables have that are moved")
 	f.IntVar(&o.runs, "runs", 5, "how often each time is measured")
 	f.DurationVar(&o.rest, "rest", time.Minute, "how long the operator is watched at rest")
 	_ = f.Parse(os.Args[1:]) // it exits on errors
@@ -82,7 +83,7 @@ func run(ctx context.Context, o options) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, options, func(string, ...any)) (string, error)
-	}{{"ready", measureReady}, {"outage", measureOutages}, {"settled", measureSettled}, {"scale", measureScale}} {
+	}{{"ready", measureReady}, {"outage", measureOutages}, {"settled", measureSettled}, {"scale", measureScale}, {"move", measureMove}} {
 		if !slices.Contains(wanted, part.name) {
 			continue
 		}
@@ -91,7 +92,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("measure %s: %w", part.name, err)
 		}
 		mark := part.name
-		if part.name == "ready" || part.name == "outage" {
+		if part.name == "ready" || part.name == "outage" || part.name == "move" {
 			mark += " " + o.engine
 		}
 		text = put(text, mark, section)
