@@ -31,8 +31,8 @@ type session struct {
 	failures     map[string]int // by what was said
 	faults       int            // failures that trying again would not mend
 	unknown      int
-	count        int64    // rows that were seen last
-	fell         []string // when fewer rows were seen than before
+	count        int64         // rows that were seen last
+	fell         []string      // when fewer rows were seen than before
 	ever         time.Duration // the longest gap
 	last         time.Time     // the last success, at first the start
 	longest      time.Duration // the longest gap since gaps were asked for
