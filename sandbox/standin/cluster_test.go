@@ -290,7 +290,11 @@ func (c *cluster) sync(self string) []string {
 
 // try runs SQL through psql and returns what it printed, errors included.
 func (c *cluster) try(node string, sql ...string) (string, error) {
-	args := []string{"-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port[node]), "-U", "postgres", "-d", "postgres"}
+	return c.tryIn(node, "postgres", sql...)
+}
+
+func (c *cluster) tryIn(node, database string, sql ...string) (string, error) {
+	args := []string{"-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port[node]), "-U", "postgres", "-d", database}
 	for _, s := range sql {
 		args = append(args, "-c", s)
 	}

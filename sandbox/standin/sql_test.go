@@ -239,8 +239,6 @@ func TestNodeStatementsRefuseWhatTheEngineRefuses(t *testing.T) {
 		"create node x (type='datanode')":                                      "syntax error",
 		"alter table t add node (dn4)":                                         "AntDB stand-in does not do ALTER TABLE … ADD NODE",
 		"alter node data (dn1 to (dn4))":                                       "AntDB stand-in does not do ALTER NODE DATA",
-		"select pg_pause_cluster()":                                            "AntDB stand-in does not do pg_pause_cluster",
-		"select pgxc_lock_for_backup()":                                        "AntDB stand-in does not do pgxc_lock_for_backup",
 		"create barrier 'b'":                                                   "AntDB stand-in does not do CREATE BARRIER",
 		"create table f (a int references g)":                                  "AntDB stand-in does not do foreign keys",
 		"create trigger t after insert on x for each row execute function f()": "AntDB stand-in",

@@ -363,8 +363,76 @@ BEGIN
     HINT = 'The stand-in is for trying, developing and testing; see its README for what it leaves out.';
 END $$;
 
-CREATE FUNCTION pg_catalog.pg_pause_cluster() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pg_pause_cluster()') $$;
+-- Asks the own front for what only it knows.
+CREATE FUNCTION pg_catalog.standin_front(question text) RETURNS SETOF text SECURITY DEFINER LANGUAGE plpgsql
+SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN QUERY SELECT v FROM dblink(format('user=0 dbname=%s application_name=%s', quote_literal(current_database()), pg_backend_pid()),
+    question) AS t (v text);
+END $$;
 
-CREATE FUNCTION pg_catalog.pg_unpause_cluster() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pg_unpause_cluster()') $$;
+REVOKE EXECUTE ON FUNCTION pg_catalog.standin_front(text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.pgxc_lock_for_backup() RETURNS bool LANGUAGE sql AS $$ SELECT pg_catalog.standin_missing('pgxc_lock_for_backup()') $$;
+CREATE FUNCTION pg_catalog.standin_pause(question text, command text, notice text) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('"%s" command: must be a superuser', command);
+  END IF;
+  IF current_setting('antdb.adb_node_type') = 'datanode' THEN
+    RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = format('"%s" command must be sent to a coordinator', command);
+  END IF;
+  IF (SELECT pg_catalog.standin_front(question)) = 'already' THEN
+    RAISE NOTICE '%', notice;
+  END IF;
+  RETURN true;
+END $$;
+
+CREATE FUNCTION pg_catalog.pg_pause_cluster() RETURNS bool LANGUAGE sql AS $$
+  SELECT pg_catalog.standin_pause('pause', 'SELECT PG_PAUSE_CLUSTER()', 'cluster already paused') $$;
+
+CREATE FUNCTION pg_catalog.pg_unpause_cluster() RETURNS bool LANGUAGE sql AS $$
+  SELECT pg_catalog.standin_pause('unpause', 'SELECT PG_UNPAUSE_CLUSTER()',
+    'Issue "SELECT PG_PAUSE_CLUSTER()" before calling "SELECT PG_UNPAUSE_CLUSTER()"') $$;
+
+-- Runs one query on another node and returns its first column, over the session's own connection to it.
+CREATE FUNCTION pg_catalog.standin_on_node(node int, query text) RETURNS SETOF text SECURITY DEFINER LANGUAGE plpgsql
+SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN QUERY SELECT v FROM dblink(format('user=%s dbname=%s application_name=%s', node, quote_literal(current_database()),
+    pg_backend_pid()), query) AS t (v text);
+END $$;
+
+REVOKE EXECUTE ON FUNCTION pg_catalog.standin_on_node(int, text) FROM PUBLIC;
+
+-- The DDL lock: a session's advisory lock on this node, in this database. The other coordinators are only asked
+-- whether somebody holds it there, as AntDB does.
+CREATE FUNCTION pg_catalog.pgxc_lock_for_backup() RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+  n int; taken bool;
+  free CONSTANT text := 'SELECT CASE WHEN pg_catalog.pg_try_advisory_lock(65535, 65535)
+    THEN pg_catalog.pg_advisory_unlock(65535, 65535) ELSE false END';
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only superuser can lock the cluster for backup';
+  END IF;
+  IF EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts) THEN
+    RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = 'cannot lock cluster for backup in presence of 1 uncommitted prepared transactions';
+  END IF;
+  IF NOT pg_catalog.pg_try_advisory_lock(65535, 65535) THEN
+    RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'cannot lock cluster for backup, lock is already held';
+  END IF;
+  BEGIN
+    FOR n IN SELECT node_id FROM pg_catalog.pgxc_node WHERE node_type = 'C' AND node_name <> pg_catalog.pgxc_node_str()
+                AND current_setting('antdb.adb_node_type') <> 'datanode' ORDER BY node_name LOOP
+      SELECT v::bool INTO taken FROM pg_catalog.standin_on_node(n, free) v;
+      IF NOT taken THEN
+        RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'cannot lock cluster for backup, lock is already held';
+      END IF;
+    END LOOP;
+  EXCEPTION WHEN OTHERS THEN
+    PERFORM pg_catalog.pg_advisory_unlock(65535, 65535);
+    RAISE;
+  END;
+  RAISE INFO 'please do not close this session until you are done adding the new node';
+  RETURN true;
+END $$;

@@ -38,6 +38,8 @@ type Step struct {
 	On    []string
 	Forms *Forms
 	Err   *wire.Error
+	// Guard is the command tag under which pgxc_lock_for_backup refuses the statement; empty for what it lets through.
+	Guard string
 	// LiftsReadOnly tells that a session on a datanode would leave its read-only state.
 	LiftsReadOnly bool
 }
@@ -56,6 +58,16 @@ type Script struct {
 // Managed tells whether the front has to carry out any of the steps itself.
 func (s *Script) Managed() bool { return s.Whole == "" && len(s.Steps) > 0 }
 
+// Guarded tells whether the server behind is to run something that a locked cluster refuses.
+func (s *Script) Guarded() bool {
+	for _, st := range s.Steps {
+		if st.Kind == Pass && st.Guard != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // Parse reads a text. What it cannot read it passes on: the server reports the error better.
 func Parse(text string) *Script {
 	toks, err := lex(text)
@@ -71,6 +83,7 @@ func Parse(text string) *Script {
 	plain := true
 	for _, part := range parts {
 		st := parseStep(text, part)
+		st.Guard = guarded(part, st)
 		plain = plain && st.Kind == Pass || len(parts) == 1 && st.Kind == Begin
 		s.Steps = append(s.Steps, st)
 	}

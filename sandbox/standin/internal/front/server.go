@@ -67,6 +67,7 @@ type Server struct {
 	rxact   *resolver
 	scripts *scripts
 	serial  atomic.Int64
+	pause   pauser
 
 	reloading sync.Mutex
 

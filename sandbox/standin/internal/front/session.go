@@ -144,6 +144,7 @@ func (s *session) end() {
 		delete(s.srv.sessions, s.pid)
 	}
 	s.srv.mu.Unlock()
+	s.srv.pause.release(s)
 	_, _ = s.client.Close(), s.child.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,8 +176,18 @@ func (s *session) handle(ctx context.Context, m wire.Msg) error {
 // simple serves a simple query.
 func (s *session) simple(ctx context.Context, text string) error {
 	script := s.srv.scripts.parse(text)
-	if err := s.admitStatement(script); err != nil {
-		if err := s.fail(err); err != nil {
+	failed := s.waitForPause(script)
+	if failed == nil {
+		failed = s.admitStatement(script)
+	}
+	if failed == nil {
+		var err error
+		if failed, err = s.checkGuards(ctx, script); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		if err := s.fail(failed); err != nil {
 			return err
 		}
 		return s.ready()
