@@ -41,7 +41,7 @@ func redistribution(toks []token) (Step, bool) {
 	for i := range toks {
 		for _, w := range []string{"add", "delete", "to"} {
 			if words(toks[i:], w, "node") && i+2 < len(toks) && toks[i+2].word == "(" {
-				return refuse("ALTER TABLE … " + strings.ToUpper(w) + " NODE"), true
+				return moveStep(toks, w, i), true
 			}
 		}
 		if words(toks[i:], "distribute", "by") {
@@ -49,6 +49,29 @@ func redistribution(toks []token) (Step, bool) {
 		}
 	}
 	return Step{}, false
+}
+
+// moveStep reads ALTER TABLE name ADD, DELETE or TO NODE (node, …), where the verb is the token at a place.
+func moveStep(toks []token, verb string, at int) Step {
+	p := &parser{toks: toks, at: 2}
+	p.take("only")
+	name := Ident(p.name())
+	if p.take(".") {
+		name += "." + Ident(p.name())
+	}
+	if p.err == nil && p.at != at {
+		p.fail()
+	}
+	p.at = at + 2
+	nodes := p.list()
+	if p.err == nil && p.at < len(toks) {
+		p.fail()
+	}
+	if p.err != nil {
+		return Step{Kind: Refuse, Err: p.err}
+	}
+	return Step{Kind: Redistribute, Tag: "ALTER TABLE", Forms: &Forms{Tables: []string{name}},
+		Text: fmt.Sprintf("SELECT pg_catalog.standin_redistribution(%s, %s, %s)", Literal(name), Literal(verb), Array(nodes))}
 }
 
 // nodeStep reads CREATE, ALTER and DROP NODE into a call of the procedure that keeps the catalog.

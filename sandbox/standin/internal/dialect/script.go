@@ -15,19 +15,20 @@ type Kind int
 
 // The kinds of steps.
 const (
-	Pass      Kind = iota // the server behind the front, with Text
-	Begin                 // likewise; opens a transaction
-	Commit                // the front, because other nodes may have to be prepared first
-	Rollback              // likewise
-	Savepoint             // likewise: SAVEPOINT, RELEASE, ROLLBACK TO
-	Nodes                 // CREATE, ALTER, DROP NODE: Text is a CALL, On the other nodes that shall run it too
-	Direct                // EXECUTE DIRECT: Text on node On[0]
-	Spread                // DDL: see Forms
-	Copy                  // COPY FROM STDIN: see Forms.Copy
-	TableAs               // CREATE TABLE AS, SELECT INTO: see Forms.Into
-	Truncate              // on all datanodes
-	Vacuum                // on all datanodes, outside transactions; Text is what is left to do here
-	Refuse                // Err
+	Pass         Kind = iota // the server behind the front, with Text
+	Begin                    // likewise; opens a transaction
+	Commit                   // the front, because other nodes may have to be prepared first
+	Rollback                 // likewise
+	Savepoint                // likewise: SAVEPOINT, RELEASE, ROLLBACK TO
+	Nodes                    // CREATE, ALTER, DROP NODE: Text is a CALL, On the other nodes that shall run it too
+	Direct                   // EXECUTE DIRECT: Text on node On[0]
+	Spread                   // DDL: see Forms
+	Copy                     // COPY FROM STDIN: see Forms.Copy
+	TableAs                  // CREATE TABLE AS, SELECT INTO: see Forms.Into
+	Truncate                 // on all datanodes
+	Vacuum                   // on all datanodes, outside transactions; Text is what is left to do here
+	Redistribute             // ALTER TABLE ADD, DELETE, TO NODE: Text asks what it means
+	Refuse                   // Err
 )
 
 // Step is one statement.

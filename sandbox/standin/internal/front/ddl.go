@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/dialect"
 	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/wire"
@@ -107,47 +109,51 @@ func (s *session) spread(ctx context.Context, st dialect.Step) error {
 // spreadForms runs a statement's forms inside the open transaction.
 func (s *session) spreadForms(ctx context.Context, st dialect.Step, reach scope) (string, *wire.Error, error) {
 	f := st.Forms
-	tag := st.Tag
 	if s.srv.Restore && s.srv.Role == Datanode {
 		f = &dialect.Forms{Coordinator: f.Datanode}
 	}
-	var p peers
 	as, failed, err := s.identity()
 	if failed != nil || err != nil {
 		return "", failed, err
 	}
-	if !s.srv.Restore {
-		if p, failed, err = s.gather(ctx, st.Guard, as); failed != nil || err != nil {
-			return "", failed, err
+	return s.interruptible(ctx, as.limit, func() (string, *wire.Error, error) {
+		var p peers
+		if !s.srv.Restore {
+			if p, failed, err = s.gather(ctx, st.Guard, as); failed != nil || err != nil {
+				return "", failed, err
+			}
 		}
-	}
-	for i, sql := range f.Coordinator {
-		r, err := s.exec(sql)
-		if err != nil || r.err != nil {
-			return "", r.err, err
+		tag := st.Tag
+		for i, sql := range slices.Concat(f.Coordinator, f.Here) {
+			r, err := s.exec(sql)
+			if err != nil || r.err != nil {
+				return "", r.err, err
+			}
+			if i == f.Main {
+				tag = r.tag
+			}
 		}
-		if i == f.Main {
-			tag = r.tag
+		if failed := each(p.coordinators, as.runner(f.Coordinator)); failed != nil || reach != everywhere {
+			return tag, failed, nil
 		}
-	}
-	if failed := each(p.coordinators, as.runner(f.Coordinator)); failed != nil {
-		return "", failed, nil
-	}
-	if reach == everywhere {
 		return tag, each(p.datanodes, as.runner(f.Datanode)), nil
-	}
-	return tag, nil, nil
+	})
 }
 
-// identity is who a statement runs as, on every node alike, and how long it waits for a lock.
-type identity struct{ role, path, lockTimeout string }
+// identity is who a statement runs as, on every node alike, and how long it may take.
+type identity struct {
+	role, path, lockTimeout string
+	limit                   time.Duration // statement_timeout
+}
 
 func (s *session) identity() (identity, *wire.Error, error) {
-	r, err := s.exec("SELECT current_user, pg_catalog.current_setting('search_path'), pg_catalog.current_setting('lock_timeout')")
+	r, err := s.exec("SELECT current_user, pg_catalog.current_setting('search_path'), pg_catalog.current_setting('lock_timeout'), " +
+		"(extract(epoch FROM pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int8")
 	if err != nil || r.err != nil {
 		return identity{}, r.err, err
 	}
-	return identity{r.rows[0][0], r.rows[0][1], r.rows[0][2]}, nil, nil
+	ms, _ := strconv.ParseInt(r.rows[0][3], 10, 64)
+	return identity{r.rows[0][0], r.rows[0][1], r.rows[0][2], time.Duration(ms) * time.Millisecond}, nil, nil
 }
 
 // beginAs opens a transaction on a branch that waits for locks no longer than the client wants.

@@ -273,6 +273,8 @@ func (s *session) step(ctx context.Context, st dialect.Step) error {
 		return s.vacuum(ctx, st)
 	case dialect.Copy:
 		return s.copyStep(ctx, st)
+	case dialect.Redistribute:
+		return s.redistribute(ctx, st)
 	case dialect.TableAs:
 		return s.tableAs(ctx, st)
 	default:
