@@ -138,7 +138,7 @@ func install(dir string) error {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "standin"), ".").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
-	for _, p := range []string{"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind"} {
+	for _, p := range []string{"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_dumpall"} {
 		if err := os.Symlink("standin", filepath.Join(bin, p)); err != nil {
 			return err
 		}

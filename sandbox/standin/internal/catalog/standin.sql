@@ -589,3 +589,30 @@ BEGIN
   RAISE INFO 'please do not close this session until you are done adding the new node';
   RETURN true;
 END $$;
+
+-- The size of a distributed table, on a coordinator, is the sum over its datanodes. The names are PostgreSQL's, in
+-- another schema, so that the columns of a result are called the same.
+CREATE FUNCTION pg_catalog.standin_size(rel regclass, fn text) RETURNS bigint SECURITY DEFINER LANGUAGE plpgsql AS $$
+DECLARE
+  d jsonb := pg_catalog.standin_distribution(rel); r bigint; name text;
+BEGIN
+  IF d IS NULL OR current_setting('antdb.adb_node_type') = 'datanode' THEN
+    EXECUTE format('SELECT pg_catalog.%I($1)', fn) INTO r USING rel;
+    RETURN r;
+  END IF;
+  SELECT format('%I.%I', n.nspname, c.relname) INTO name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel;
+  SELECT sum((SELECT v::bigint FROM pg_catalog.standin_on_node(k.id::int, format('SELECT sum(pg_catalog.%I(r)) FROM (
+      SELECT relid FROM pg_catalog.pg_partition_tree(%2$L) UNION SELECT %2$L::pg_catalog.regclass) t (r)', fn, name)) v))
+    INTO r FROM jsonb_array_elements_text(d -> 'nodes') k (id);
+  RETURN r;
+END $$;
+
+CREATE FUNCTION pg_standin.pg_relation_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_relation_size') $$;
+
+CREATE FUNCTION pg_standin.pg_relation_size(rel regclass, fork text) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.pg_relation_size(rel, fork) $$;
+
+CREATE FUNCTION pg_standin.pg_table_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_table_size') $$;
+
+CREATE FUNCTION pg_standin.pg_indexes_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_indexes_size') $$;
+
+CREATE FUNCTION pg_standin.pg_total_relation_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_total_relation_size') $$;

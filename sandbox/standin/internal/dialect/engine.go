@@ -284,6 +284,9 @@ func liftsReadOnly(toks []token) bool {
 	return toks[0].word == "set" && has(toks, "write", "transaction_read_only", "default_transaction_read_only")
 }
 
+// sizes are the functions that a coordinator answers with the sum over a table's datanodes.
+var sizes = map[string]bool{"pg_relation_size": true, "pg_table_size": true, "pg_indexes_size": true, "pg_total_relation_size": true}
+
 // rewrite replaces, inside a statement that PostgreSQL understands otherwise, what only AntDB knows: the hidden
 // column xc_node_id, sequences that gc serves, and AntDB's names as arguments of current_setting and set_config.
 func rewrite(text string, toks []token) string {
@@ -303,6 +306,12 @@ func rewrite(text string, toks []token) string {
 			edits = append(edits, edit{toks[from].start, t.end, "pg_catalog.xc_node_id(" + qualifier + "tableoid)"})
 		case (t.word == "nextval" || t.word == "setval") && call:
 			edits = append(edits, edit{t.start, t.end, "adb_" + t.word})
+		case sizes[t.word] && call:
+			from := i
+			if i >= 2 && toks[i-1].word == "." && toks[i-2].word == "pg_catalog" {
+				from = i - 2
+			}
+			edits = append(edits, edit{toks[from].start, t.end, "pg_standin." + t.word})
 		case (t.word == "current_setting" || t.word == "set_config") && call && i+2 < len(toks):
 			if name, ok := toks[i+2].str(); ok {
 				if shown, ok := conf.Shown(name); ok {

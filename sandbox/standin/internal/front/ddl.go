@@ -100,18 +100,35 @@ func (s *session) spread(ctx context.Context, st dialect.Step) error {
 	if reach == here {
 		return s.step(ctx, dialect.Step{Text: st.Text})
 	}
+	if plain, err := s.restoresDatanode(); plain || err != nil {
+		return s.plainly(ctx, st, err)
+	}
 	if st.Forms.Alone {
 		return s.alone(ctx, st)
 	}
 	return s.inBlock(ctx, func() (string, *wire.Error, error) { return s.spreadForms(ctx, st, reach) })
 }
 
+// restoresDatanode tells a datanode in restoremode from a coordinator: neither command line nor data directory may say
+// which it is, but only coordinators know datanodes. A datanode takes DDL as a dump has it.
+func (s *session) restoresDatanode() (bool, error) {
+	if !s.srv.Restore {
+		return false, nil
+	}
+	r, err := s.exec("SELECT 1 FROM pg_catalog.pgxc_node WHERE node_type = 'D' AND pg_catalog.current_setting('antdb.adb_node_type') <> 'datanode'")
+	return r.err == nil && len(r.rows) == 0, err
+}
+
+func (s *session) plainly(ctx context.Context, st dialect.Step, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.step(ctx, dialect.Step{Text: st.Text})
+}
+
 // spreadForms runs a statement's forms inside the open transaction.
 func (s *session) spreadForms(ctx context.Context, st dialect.Step, reach scope) (string, *wire.Error, error) {
 	f := st.Forms
-	if s.srv.Restore && s.srv.Role == Datanode {
-		f = &dialect.Forms{Coordinator: f.Datanode}
-	}
 	as, failed, err := s.identity()
 	if failed != nil || err != nil {
 		return "", failed, err

@@ -278,6 +278,9 @@ func (s *session) step(ctx context.Context, st dialect.Step) error {
 	case dialect.TableAs:
 		return s.tableAs(ctx, st)
 	default:
+		if plain, err := s.restoresDatanode(); st.Text != "" && plain || err != nil {
+			return s.plainly(ctx, st, err)
+		}
 		return s.fail(st.Err)
 	}
 }
