@@ -459,28 +459,27 @@ BEGIN
       JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
       WHERE i.indrelid = %L::pg_catalog.regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)', pkname)));
   END IF;
-  IF NOT p -> 'nodes' @> (f -> 'nodes') THEN
-    why := 'different distribution of nodes';
-  ELSIF p ->> 'kind' = 'R' THEN
+  IF p ->> 'kind' = 'R' THEN
+    IF p -> 'nodes' @> (f -> 'nodes') THEN
+      RETURN;
+    END IF;
+    why := 'because of different distribution of nodes';
+  ELSIF f -> 'nodes' = p -> 'nodes' AND jsonb_array_length(f -> 'nodes') = 1 THEN
     RETURN;
-  ELSIF f ->> 'kind' = 'N' OR p ->> 'kind' = 'N' THEN
-    why := 'random distribution type';
-  ELSIF NOT f -> 'nodes' @> (p -> 'nodes') THEN
-    why := 'different distribution of nodes';
-  ELSIF jsonb_array_length(f -> 'nodes') = 1 THEN
-    RETURN;
-  ELSIF f ->> 'kind' <> p ->> 'kind' THEN
-    why := 'different types of distribution';
   ELSIF NOT EXISTS (SELECT FROM unnest(cols, pkcols) AS k (c, pc)
                       JOIN pg_catalog.pg_attribute a ON a.attrelid = rel AND a.attname = k.c AND a.attnum = (f ->> 'col')::int
-                      JOIN pg_catalog.pg_attribute b ON b.attrelid = pk AND b.attname = k.pc AND b.attnum = (p ->> 'col')::int) THEN
-    why := 'cannot make sure foreign key table has the same partition with the primary key table';
+                      JOIN pg_catalog.pg_attribute b ON b.attrelid = pk AND b.attname = k.pc AND b.attnum = (p ->> 'col')::int
+                     WHERE f -> 'nodes' = p -> 'nodes' AND f ->> 'kind' = p ->> 'kind' AND f ->> 'kind' <> 'N') THEN
+    IF rel <> pk THEN
+      RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'Cannot create foreign key whose evaluation cannot be enforced to remote nodes';
+    END IF;
+    why := 'because cannot make sure foreign key table has the same partition with the primary key table';
   ELSIF sets THEN
-    why := 'value which is set on delete/update exists in only one node';
+    why := 'because value which is set on delete/update exists in only one node';
   ELSE
     RETURN;
   END IF;
-  RAISE EXCEPTION USING ERRCODE = '42830', HINT = CASE WHEN why ~ '^(cannot|value)' THEN 'because ' ELSE 'because of ' END || why,
+  RAISE EXCEPTION USING ERRCODE = '42830', HINT = why,
     MESSAGE = format('Cannot create foreign key "%s" which cannot be referenced in the primary key table', name);
 END $$;
 

@@ -40,7 +40,7 @@ func (s *session) extended(ctx context.Context, m wire.Msg) error {
 	if !s.ext.admitted {
 		s.ext.admitted = true
 		s.sawError = false
-		if err := s.waitForPause(nil); err != nil {
+		if err := s.waitForPause(); err != nil {
 			return s.refuseExtended(err)
 		}
 		if err := s.waitForGTM(); err != nil {
@@ -88,9 +88,6 @@ func (s *session) parse(ctx context.Context, m wire.Msg) error {
 	name, rest := wire.CString(m.Body)
 	text, rest := wire.CString(rest)
 	script := s.srv.scripts.parse(text)
-	if err := s.waitForPause(script); err != nil {
-		return s.refuseExtended(err)
-	}
 	if err := s.admitStatement(script); err != nil {
 		return s.refuseExtended(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/dialect"
 	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/wire"
 )
 
@@ -17,7 +16,7 @@ const (
 )
 
 // pauser is a coordinator's cluster lock: while a session, or another coordinator's connection, holds it, statements of
-// all others wait before they begin. A transaction that has begun goes on.
+// all others wait before they begin. It waits for nobody: what has begun, a statement or a transaction, goes on.
 type pauser struct {
 	mu      sync.Mutex
 	holder  any
@@ -55,10 +54,9 @@ func (p *pauser) blocks(who any) <-chan struct{} {
 	return p.resumed
 }
 
-// waitForPause returns when the session may begin a statement. Settings do not end the wait, a cancel request does. On
-// gc only DDL waits, which needs the paused coordinators.
-func (s *session) waitForPause(script *dialect.Script) *wire.Error {
-	for s.status == 'I' && (s.srv.Role == Coordinator || s.srv.Role == GTM && script != nil && script.Managed()) {
+// waitForPause returns when the session may begin a statement. Settings do not end the wait, a cancel request does.
+func (s *session) waitForPause() *wire.Error {
+	for s.status == 'I' {
 		resumed := s.srv.pause.blocks(s)
 		if resumed == nil {
 			return nil

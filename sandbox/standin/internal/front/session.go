@@ -180,7 +180,7 @@ func (s *session) handle(ctx context.Context, m wire.Msg) error {
 // simple serves a simple query.
 func (s *session) simple(ctx context.Context, text string) error {
 	script := s.srv.scripts.parse(text)
-	failed := s.waitForPause(script)
+	failed := s.waitForPause()
 	if failed == nil {
 		failed = s.admitStatement(script)
 	}
