@@ -24,11 +24,17 @@ SELECT (description::jsonb ->> 'name')::name         AS node_name,
        (description::jsonb ->> 'preferred')::bool    AS nodeis_preferred,
        (description::jsonb ->> 'gtm')::bool          AS nodeis_gtm,
        (description::jsonb ->> 'id')::int            AS node_id,
-       (description::jsonb ->> 'master')::oid        AS node_master_oid,
-       objoid                                        AS oid
+       (description::jsonb ->> 'master')::oid        AS node_master_oid
   FROM pg_catalog.pg_shdescription WHERE classoid = 1;
 
 GRANT SELECT ON pg_catalog.pgxc_node TO PUBLIC;
+
+-- AntDB's rows have a hidden oid. Statements that name it are led here.
+CREATE VIEW pg_standin.pgxc_node AS
+SELECT o.objoid AS oid, n.* FROM pg_catalog.pgxc_node n
+  JOIN pg_catalog.pg_shdescription o ON o.classoid = 1 AND (o.description::jsonb ->> 'id')::int = n.node_id;
+
+GRANT SELECT ON pg_standin.pgxc_node TO PUBLIC;
 
 -- The oid of a row, for nodeoids and node_master_oid.
 CREATE FUNCTION pg_catalog.standin_node_oid(node text) RETURNS oid STABLE LANGUAGE sql AS $$
@@ -198,7 +204,7 @@ CREATE FUNCTION pg_catalog.standin_nodes(distribution jsonb) RETURNS text[] STAB
 
 CREATE VIEW pg_catalog.pgxc_class AS
 SELECT c.oid AS pcrelid, (d.j ->> 'kind')::"char" AS pclocatortype,
-       (SELECT array_to_string(array_agg(n.oid ORDER BY k.place), ' ')::oidvector
+       (SELECT array_to_string(array_agg(pg_catalog.standin_node_oid(n.node_name::text) ORDER BY k.place), ' ')::oidvector
           FROM jsonb_array_elements_text(d.j -> 'nodes') WITH ORDINALITY k (id, place)
           JOIN pg_catalog.pgxc_node n ON n.node_id = k.id::int) AS nodeoids,
        CASE WHEN d.j ->> 'kind' IN ('H', 'M') THEN (d.j ->> 'col')::int2vector END AS pcattrs,
@@ -587,6 +593,20 @@ BEGIN
   END;
   RAISE INFO 'please do not close this session until you are done adding the new node';
   RETURN true;
+END $$;
+
+-- What this coordinator has not finished on all nodes.
+CREATE FUNCTION pg_catalog.rxact_get_running(OUT gid text, OUT dbid oid, OUT type "char", OUT backend bool, OUT nodes oid[], OUT status bool[])
+RETURNS SETOF record SECURITY DEFINER LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  IF current_setting('antdb.adb_node_type') = 'datanode' THEN
+    RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = 'Can not connect to RXACT manager:No such file or directory';
+  END IF;
+  RETURN QUERY SELECT r.v ->> 'gid', COALESCE((SELECT d.oid FROM pg_database d WHERE datname = r.v ->> 'database'), 0::oid), (r.v ->> 'type')::"char",
+    (r.v ->> 'backend')::bool,
+    ARRAY(SELECT COALESCE(standin_node_oid(n.name), 0::oid) FROM jsonb_array_elements_text(r.v -> 'nodes') WITH ORDINALITY n (name, i) ORDER BY n.i),
+    ARRAY(SELECT s.done::bool FROM jsonb_array_elements_text(r.v -> 'status') WITH ORDINALITY s (done, i) ORDER BY s.i)
+    FROM (SELECT f.v::jsonb FROM standin_front('rxact') f (v)) r;
 END $$;
 
 -- The size of a distributed table, on a coordinator, is the sum over its datanodes. The names are PostgreSQL's, in

@@ -26,10 +26,12 @@ func TestStatementsThatPostgreSQLUnderstandsPassUnchanged(t *testing.T) {
 
 func TestWhatOnlyAntDBKnowsIsRewritten(t *testing.T) {
 	for text, want := range map[string]string{
-		"select a.xc_node_id, xc_node_id from t a":  "select pg_catalog.xc_node_id(a.tableoid), pg_catalog.xc_node_id(tableoid) from t a",
-		`select s."T".xc_node_id as xc_node_id`:     `select pg_catalog.xc_node_id(s."T".tableoid) as xc_node_id`,
-		"select nextval('s'), pg_catalog.setval()":  "select adb_nextval('s'), pg_catalog.adb_setval()",
-		"select current_setting('agtm_port')":       "select current_setting('antdb.agtm_port')",
+		"select a.xc_node_id, xc_node_id from t a":                              "select pg_catalog.xc_node_id(a.tableoid), pg_catalog.xc_node_id(tableoid) from t a",
+		`select s."T".xc_node_id as xc_node_id`:                                 `select pg_catalog.xc_node_id(s."T".tableoid) as xc_node_id`,
+		"select nextval('s'), pg_catalog.setval()":                              "select adb_nextval('s'), pg_catalog.adb_setval()",
+		"select current_setting('agtm_port')":                                   "select current_setting('antdb.agtm_port')",
+		"select oid, n.oid from pg_catalog.pgxc_node n where pgxc_node.oid = 1": `select oid, n.oid from pg_standin.pgxc_node n where pgxc_node.oid = 1`,
+		"select pg_catalog.pg_table_size('t'), pg_relation_size":                `select pg_standin.pg_table_size('t'), pg_relation_size`,
 		"show agtm_host":                            `SELECT pg_catalog.current_setting('antdb.agtm_host') AS "agtm_host"`,
 		"set session enable_cluster_plan to off":    "set session antdb.enable_cluster_plan to off",
 		"reset enable_cluster_plan":                 "reset antdb.enable_cluster_plan",

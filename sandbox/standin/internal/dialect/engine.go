@@ -284,17 +284,28 @@ func liftsReadOnly(toks []token) bool {
 	return toks[0].word == "set" && has(toks, "write", "transaction_read_only", "default_transaction_read_only")
 }
 
+// unqualified is where a name begins that may be qualified by pg_catalog.
+func unqualified(toks []token, i int) int {
+	if i >= 2 && toks[i-1].word == "." && toks[i-2].word == "pg_catalog" {
+		return i - 2
+	}
+	return i
+}
+
 // sizes are the functions that a coordinator answers with the sum over a table's datanodes.
 var sizes = map[string]bool{"pg_relation_size": true, "pg_table_size": true, "pg_indexes_size": true, "pg_total_relation_size": true}
 
 // rewrite replaces, inside a statement that PostgreSQL understands otherwise, what only AntDB knows: the hidden
-// column xc_node_id, sequences that gc serves, and AntDB's names as arguments of current_setting and set_config.
+// columns xc_node_id and oid of pgxc_node, sequences that gc serves, sizes of tables, and AntDB's names as arguments of current_setting and set_config.
 func rewrite(text string, toks []token) string {
 	var edits []edit
+	oid := has(toks, "oid")
 	for i, t := range toks {
 		call := i+1 < len(toks) && toks[i+1].word == "("
 		switch {
 		case !t.ident:
+		case t.word == "pgxc_node" && oid && !(i+1 < len(toks) && toks[i+1].word == "."):
+			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin.pgxc_node"})
 		case t.word == "xc_node_id" && !call && !(i > 0 && toks[i-1].word == "as"):
 			from, qualifier := i, ""
 			for from >= 2 && toks[from-1].word == "." && toks[from-2].ident {
@@ -307,11 +318,7 @@ func rewrite(text string, toks []token) string {
 		case (t.word == "nextval" || t.word == "setval") && call:
 			edits = append(edits, edit{t.start, t.end, "adb_" + t.word})
 		case sizes[t.word] && call:
-			from := i
-			if i >= 2 && toks[i-1].word == "." && toks[i-2].word == "pg_catalog" {
-				from = i - 2
-			}
-			edits = append(edits, edit{toks[from].start, t.end, "pg_standin." + t.word})
+			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin." + t.word})
 		case (t.word == "current_setting" || t.word == "set_config") && call && i+2 < len(toks):
 			if name, ok := toks[i+2].str(); ok {
 				if shown, ok := conf.Shown(name); ok {

@@ -25,6 +25,8 @@ func (l *link) own(ctx context.Context, m wire.Msg) bool {
 		rows, failed = l.s.pauseCluster(ctx, true)
 	case "unpause":
 		rows, failed = l.s.pauseCluster(ctx, false)
+	case "rxact":
+		rows = l.s.srv.rxact.list()
 	default:
 		failed = wire.Errorf("XX000", "AntDB stand-in: the front does not know %q", question)
 	}
