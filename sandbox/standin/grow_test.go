@@ -107,6 +107,9 @@ func TestADatanodeIsAddedFilledEmptiedAndRemoved(t *testing.T) {
 	if got := c.sql(t, "cn1", "select pg_total_relation_size('mh') > pg_table_size('mh') and pg_relation_size('mh') > 100000"); got != "t" {
 		t.Error("sizes of a table are not those of all datanodes")
 	}
+	if got := c.sql(t, "cn1", "select pg_database_size('postgres') > 20000000 and pg_database_size(oid) > 20000000 from pg_database where datname = 'postgres'"); got != "t" {
+		t.Error("the size of a database is not that of all datanodes")
+	}
 	if got := c.sql(t, "cn2", "execute direct on (dn4) 'select pg_total_relation_size(''mh'') > 0, reltuples is not null from pg_class where relname = ''mh'''"); got != "t|t" {
 		t.Errorf("statistics of dn4: %s", got)
 	}

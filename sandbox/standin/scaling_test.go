@@ -41,10 +41,11 @@ func TestTheBackupLockRefusesDDLOnEveryCoordinatorOfItsDatabase(t *testing.T) {
 	}
 	for _, node := range []string{"gc", "cn1", "cn2"} {
 		conn := c.conn(t, node)
+		do(t, conn, "create temp table mine (a int)")
 		for sql, tag := range map[string]string{
 			"create table later (a int)": "CREATE TABLE", "alter table locked add b int": "ALTER TABLE", "create unique index on locked (a)": "CREATE INDEX",
 			"create user nobody": "CREATE ROLE", "alter system set work_mem = '5MB'": "ALTER SYSTEM", "drop table locked": "DROP TABLE",
-			"create table later as select 1 as a": "CREATE TABLE AS", "declare x cursor with hold for select 1": "DECLARE CURSOR",
+			"create table later as select 1 as a": "CREATE TABLE AS", "select 1 as a into later": "CREATE TABLE", "drop table mine": "DROP TABLE", "declare x cursor with hold for select 1": "DECLARE CURSOR",
 			"grant select on locked to public": "GRANT", "create or replace view v as select 1": "CREATE VIEW", "create database more": "CREATE DATABASE",
 		} {
 			_, err := conn.Exec(t.Context(), sql)
@@ -53,7 +54,7 @@ func TestTheBackupLockRefusesDDLOnEveryCoordinatorOfItsDatabase(t *testing.T) {
 			}
 		}
 		for _, sql := range []string{
-			"insert into locked values (1)", "truncate locked", "vacuum locked", "create temp table mine (a int)",
+			"insert into locked values (1)", "truncate locked", "vacuum locked", "clean connection to all for database other",
 			"create node n with (type='datanode', host='h', port=1)", "alter node n with (type='datanode', port=2)", "drop node n", "select pgxc_pool_reload()",
 		} {
 			do(t, conn, sql)

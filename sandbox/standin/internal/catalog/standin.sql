@@ -635,3 +635,15 @@ CREATE FUNCTION pg_standin.pg_table_size(rel regclass) RETURNS bigint LANGUAGE s
 CREATE FUNCTION pg_standin.pg_indexes_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_indexes_size') $$;
 
 CREATE FUNCTION pg_standin.pg_total_relation_size(rel regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_catalog.standin_size(rel, 'pg_total_relation_size') $$;
+
+CREATE FUNCTION pg_standin.pg_database_size(db name) RETURNS bigint SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('antdb.adb_node_type') = 'datanode' OR NOT EXISTS (SELECT FROM pg_catalog.pgxc_node WHERE node_type = 'D') THEN
+    RETURN pg_catalog.pg_database_size(db);
+  END IF;
+  RETURN (SELECT sum(v::bigint) FROM pg_catalog.pgxc_node,
+    pg_catalog.standin_on_node(node_id, format('SELECT pg_catalog.pg_database_size(%L::pg_catalog.name)', db)) v WHERE node_type = 'D');
+END $$;
+
+CREATE FUNCTION pg_standin.pg_database_size(db oid) RETURNS bigint LANGUAGE sql AS $$
+  SELECT pg_standin.pg_database_size(datname) FROM pg_catalog.pg_database WHERE oid = db $$;

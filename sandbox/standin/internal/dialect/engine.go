@@ -23,7 +23,9 @@ func engineOnly(text string, toks []token) (Step, bool) {
 		return nodeStep(text, toks), true
 	case words(toks, "execute", "direct"):
 		return direct(text, toks), true
-	case words(toks, "create", "barrier"), words(toks, "clean", "connection"), words(toks, "finish", "active"),
+	case words(toks, "clean", "connection"): // connections to other nodes end with their session
+		return Step{Kind: Nodes, Text: "SELECT true", Tag: "CLEAN CONNECTION"}, true
+	case words(toks, "create", "barrier"), words(toks, "finish", "active"),
 		words(toks, "pause", "cluster"), words(toks, "unpause", "cluster"):
 		return refuse(strings.ToUpper(verb + " " + toks[1].word)), true
 	case words(toks[1:], "slot"), words(toks[1:], "node") && verb != "alter":
@@ -292,8 +294,10 @@ func unqualified(toks []token, i int) int {
 	return i
 }
 
-// sizes are the functions that a coordinator answers with the sum over a table's datanodes.
-var sizes = map[string]bool{"pg_relation_size": true, "pg_table_size": true, "pg_indexes_size": true, "pg_total_relation_size": true}
+// sizes are the functions that a coordinator answers with the sum over datanodes.
+var sizes = map[string]bool{
+	"pg_relation_size": true, "pg_table_size": true, "pg_indexes_size": true, "pg_total_relation_size": true, "pg_database_size": true,
+}
 
 // rewrite replaces, inside a statement that PostgreSQL understands otherwise, what only AntDB knows: the hidden
 // columns xc_node_id and oid of pgxc_node, sequences that gc serves, sizes of tables, and AntDB's names as arguments of current_setting and set_config.

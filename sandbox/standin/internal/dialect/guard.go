@@ -17,7 +17,7 @@ func guarded(toks []token, st Step) string {
 	case st.Kind == Nodes, words(toks, "create", "barrier"), unguarded[verb]:
 		return ""
 	case st.Kind == TableAs && verb != "create":
-		return "SELECT INTO"
+		return "CREATE TABLE"
 	case words(toks, "declare"):
 		return "DECLARE CURSOR"
 	case words(toks, "call"):
@@ -42,7 +42,7 @@ var noise = map[string]bool{
 func commandTag(toks []token) string {
 	verb := toks[0].word
 	if verb != "create" && verb != "alter" && verb != "drop" {
-		return strings.ToUpper(verb)
+		return strings.ToUpper(verb + longer[verb])
 	}
 	rest := toks[1:]
 	for len(rest) > 1 && noise[rest[0].word] {
@@ -61,6 +61,11 @@ func commandTag(toks []token) string {
 		object += " " + rest[1].word
 	}
 	return strings.ToUpper(verb + " " + object)
+}
+
+// longer is what a tag adds to its verb.
+var longer = map[string]string{
+	"reassign": " owned", "refresh": " materialized view", "security": " label", "import": " foreign schema", "finish": " backend",
 }
 
 // twoWords begin the names of kinds of objects that have two.

@@ -98,6 +98,12 @@ func (s *session) spread(ctx context.Context, st dialect.Step) error {
 		return s.fail(failed)
 	}
 	if reach == here {
+		if failed, err = s.checkGuard(ctx, st); err != nil {
+			return err
+		}
+		if failed != nil {
+			return s.fail(failed)
+		}
 		return s.step(ctx, dialect.Step{Text: st.Text})
 	}
 	if plain, err := s.restoresDatanode(); plain || err != nil {

@@ -36,24 +36,29 @@ func (s *session) checkLocked(tag string, coordinators []*branch) (*wire.Error, 
 }
 
 // checkGuards refuses statements that the server behind the front runs alone and that a locked cluster does not let
-// through. Like AntDB it asks every coordinator.
+// through.
 func (s *session) checkGuards(ctx context.Context, script *dialect.Script) (*wire.Error, error) {
-	if s.srv.Role == Datanode || s.srv.Restore {
-		return nil, nil
-	}
 	for _, st := range script.Steps {
-		if st.Kind != dialect.Pass || st.Guard == "" {
+		if st.Kind != dialect.Pass {
 			continue
 		}
-		coordinators, failed, err := s.coordinators(ctx)
-		if failed != nil || err != nil {
-			return failed, err
-		}
-		if failed, err := s.checkLocked(st.Guard, coordinators); failed != nil || err != nil {
+		if failed, err := s.checkGuard(ctx, st); failed != nil || err != nil {
 			return failed, err
 		}
 	}
 	return nil, nil
+}
+
+// checkGuard refuses one statement that concerns this node only. Like AntDB it asks every coordinator all the same.
+func (s *session) checkGuard(ctx context.Context, st dialect.Step) (*wire.Error, error) {
+	if st.Guard == "" || s.srv.Role == Datanode || s.srv.Restore {
+		return nil, nil
+	}
+	coordinators, failed, err := s.coordinators(ctx)
+	if failed != nil || err != nil {
+		return failed, err
+	}
+	return s.checkLocked(st.Guard, coordinators)
 }
 
 // coordinators are the branches to gc and all other coordinators.
