@@ -90,7 +90,7 @@ $(IMAGES)/antdb.tar: bin/mkimage .FORCE
 
 # The stand-in: PostgreSQL 15 without its just-in-time compiler and without Perl, and one binary under the names that
 # the operator calls.
-STANDIN_NAMES := initdb postgres pg_ctl pg_basebackup pg_rewind
+STANDIN_NAMES := initdb postgres pg_ctl pg_basebackup pg_rewind pg_dump pg_dumpall
 STANDIN_WITHOUT := /usr/lib/*/libLLVM* /usr/lib/llvm-* /usr/lib/*/libz3* /usr/lib/postgresql/15/lib/bitcode* \
 	/usr/lib/postgresql/15/lib/llvmjit* /var/lib/postgresql/* /etc/postgresql/* /usr/share/perl/* /usr/lib/*/perl/* \
 	/usr/lib/*/perl-base/* /usr/lib/*/libperl* /usr/bin/perl* /usr/share/i18n/* /usr/lib/*/gconv/*

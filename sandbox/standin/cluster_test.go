@@ -138,7 +138,7 @@ func install(dir string) error {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "standin"), ".").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
-	for _, p := range []string{"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind"} {
+	for _, p := range []string{"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_dumpall"} {
 		if err := os.Symlink("standin", filepath.Join(bin, p)); err != nil {
 			return err
 		}
@@ -290,7 +290,11 @@ func (c *cluster) sync(self string) []string {
 
 // try runs SQL through psql and returns what it printed, errors included.
 func (c *cluster) try(node string, sql ...string) (string, error) {
-	args := []string{"-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port[node]), "-U", "postgres", "-d", "postgres"}
+	return c.tryIn(node, "postgres", sql...)
+}
+
+func (c *cluster) tryIn(node, database string, sql ...string) (string, error) {
+	args := []string{"-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port[node]), "-U", "postgres", "-d", database}
 	for _, s := range sql {
 		args = append(args, "-c", s)
 	}

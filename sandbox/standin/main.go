@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command standin stands in for AntDB cluster edition over a PostgreSQL 15: called as initdb, postgres, pg_ctl,
-// pg_basebackup or pg_rewind it behaves as AntDB's program of that name. See README.md.
+// pg_basebackup, pg_rewind, pg_dump or pg_dumpall it behaves as AntDB's program of that name. See README.md.
 package main
 
 import (

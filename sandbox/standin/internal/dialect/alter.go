@@ -29,7 +29,7 @@ func alterTable(n *pg.AlterTableStmt, src string) Step {
 			return Step{Kind: Refuse, Err: err}
 		}
 	}
-	f := &Forms{Tables: []string{relation(n.Relation)}, Coordinator: a.before}
+	f := &Forms{Tables: []string{relation(n.Relation)}, Coordinator: a.before, Here: a.here}
 	for i, cmds := range [][]*pg.Node{a.coord, a.data} {
 		if len(cmds) == 0 {
 			continue
@@ -60,6 +60,7 @@ type alteration struct {
 	rel           *pg.RangeVar
 	coord, data   []*pg.Node
 	before, after []string
+	here          []string
 }
 
 func (a *alteration) command(n *pg.Node) *wire.Error {
@@ -107,6 +108,7 @@ func (a *alteration) addConstraint(n *pg.Node, k *pg.Constraint) *wire.Error {
 	if keep {
 		a.coord = append(a.coord, n)
 	}
+	a.here = append(a.here, t.foreign...)
 	a.data = append(a.data, n)
 	return nil
 }
@@ -120,6 +122,7 @@ func (a *alteration) addColumn(n *pg.Node) *wire.Error {
 	for _, k := range t.keys {
 		a.before = append(a.before, checkKey(a.rel, k))
 	}
+	a.here = append(a.here, t.foreign...)
 	if len(t.sequences) > 0 {
 		return wire.Unsupported("ALTER TABLE … ADD COLUMN with a sequence")
 	}

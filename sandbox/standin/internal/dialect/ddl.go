@@ -17,6 +17,7 @@ import (
 type Forms struct {
 	Coordinator []string // on gc and every coordinator, in this order
 	Main        int      // the one of them whose command tag the client gets
+	Here        []string // on the client's coordinator alone, after these: checks that ask datanodes
 	Datanode    []string // on every datanode
 	// Tables are the relations it names: if one is temporary the statement stays local, and if one is not a
 	// distributed table the datanodes are left out.
@@ -221,7 +222,7 @@ func createIndex(n *pg.IndexStmt, src string) Step {
 
 // checkKey is the call that refuses a key without the distribution column.
 func checkKey(rel *pg.RangeVar, cols []string) string {
-	return fmt.Sprintf("CALL pg_catalog.standin_check_key(%s, %s)", Literal(relation(rel)), array(cols))
+	return fmt.Sprintf("CALL pg_catalog.standin_check_key(%s, %s)", Literal(relation(rel)), Array(cols))
 }
 
 func deparse(n *pg.Node) (string, *wire.Error) {
@@ -263,7 +264,8 @@ func objects(nodes []*pg.Node) []string {
 	return out
 }
 
-func array(items []string) string {
+// Array writes an array of strings, NULL when there are none.
+func Array(items []string) string {
 	if len(items) == 0 {
 		return "NULL"
 	}

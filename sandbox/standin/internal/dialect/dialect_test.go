@@ -26,10 +26,12 @@ func TestStatementsThatPostgreSQLUnderstandsPassUnchanged(t *testing.T) {
 
 func TestWhatOnlyAntDBKnowsIsRewritten(t *testing.T) {
 	for text, want := range map[string]string{
-		"select a.xc_node_id, xc_node_id from t a":  "select pg_catalog.xc_node_id(a.tableoid), pg_catalog.xc_node_id(tableoid) from t a",
-		`select s."T".xc_node_id as xc_node_id`:     `select pg_catalog.xc_node_id(s."T".tableoid) as xc_node_id`,
-		"select nextval('s'), pg_catalog.setval()":  "select adb_nextval('s'), pg_catalog.adb_setval()",
-		"select current_setting('agtm_port')":       "select current_setting('antdb.agtm_port')",
+		"select a.xc_node_id, xc_node_id from t a":                              "select pg_catalog.xc_node_id(a.tableoid), pg_catalog.xc_node_id(tableoid) from t a",
+		`select s."T".xc_node_id as xc_node_id`:                                 `select pg_catalog.xc_node_id(s."T".tableoid) as xc_node_id`,
+		"select nextval('s'), pg_catalog.setval()":                              "select adb_nextval('s'), pg_catalog.adb_setval()",
+		"select current_setting('agtm_port')":                                   "select current_setting('antdb.agtm_port')",
+		"select oid, n.oid from pg_catalog.pgxc_node n where pgxc_node.oid = 1": `select oid, n.oid from pg_standin.pgxc_node n where pgxc_node.oid = 1`,
+		"select pg_catalog.pg_table_size('t'), pg_relation_size":                `select pg_standin.pg_table_size('t'), pg_relation_size`,
 		"show agtm_host":                            `SELECT pg_catalog.current_setting('antdb.agtm_host') AS "agtm_host"`,
 		"set session enable_cluster_plan to off":    "set session antdb.enable_cluster_plan to off",
 		"reset enable_cluster_plan":                 "reset antdb.enable_cluster_plan",
@@ -72,6 +74,15 @@ func TestDDLHasAFormForCoordinatorsAndOneForDatanodes(t *testing.T) {
 			[]string{`CALL pg_catalog.standin_check_key('"t"', ARRAY['a'])`, "CREATE INDEX i ON t USING btree (a)"},
 			[]string{"create unique index i on t (a)"},
 		}, {
+			"create table p (a int, at date, r int references q (x) on delete cascade) partition by range (at) distribute by hash (r)",
+			[]string{"CREATE TABLE p (a int, at date, r int) PARTITION BY RANGE (at)", `CALL pg_catalog.standin_spread('"p"', 'H', NULL, 'r')`},
+			[]string{"CREATE TABLE p (a int, at date, r int REFERENCES q (x) ON DELETE CASCADE) PARTITION BY RANGE (at)",
+				`CREATE OR REPLACE TRIGGER standin_fixed BEFORE UPDATE OF "r" ON "p" FOR EACH ROW WHEN (OLD."r" IS DISTINCT FROM NEW."r") EXECUTE FUNCTION pg_catalog.standin_fixed()`},
+		}, {
+			"create table p1 partition of p default",
+			[]string{`CALL pg_catalog.standin_partition('CREATE TABLE p1 PARTITION OF p DEFAULT', '"p1"', '"p"', false)`},
+			[]string{"CREATE TABLE p1 PARTITION OF p DEFAULT"},
+		}, {
 			"create view v as select 1", []string{"create view v as select 1"}, nil,
 		}, {
 			"alter role r password 'x'", []string{"alter role r password 'x'"}, []string{"alter role r password 'x'"},
@@ -106,6 +117,28 @@ func TestNodeStatementsBecomeCallsOfTheCatalog(t *testing.T) {
 		if len(got) != 1 || cmp.Diff(want, got[0]) != "" {
 			t.Errorf("%q becomes %+v", text, got)
 		}
+	}
+}
+
+func TestWhatALockedClusterRefusesHasItsTag(t *testing.T) {
+	for text, want := range map[string]string{
+		"create unique index i on t (a)": "CREATE INDEX", "create or replace function f() returns int language sql as 'select 1'": "CREATE FUNCTION",
+		"create table t as select 1": "CREATE TABLE AS", "select 1 into t": "CREATE TABLE", "drop user u": "DROP ROLE", "revoke all on t from u": "REVOKE",
+		"alter table t add node (dn4)": "ALTER TABLE", "declare c cursor for select 1": "DECLARE CURSOR", "alter system set x = 1": "ALTER SYSTEM",
+		"refresh materialized view v": "REFRESH MATERIALIZED VIEW", "alter default privileges grant select on tables to u": "ALTER DEFAULT PRIVILEGES",
+		"create temp table t (a int)": "", "insert into t select 1": "", "create node n with (type='datanode')": "", "truncate t": "", "vacuum t": "",
+		"begin": "", "copy t from stdin": "", "set x = 1": "", "execute direct on (dn1) 'select 1'": "", "lock table t": "", "reindex table t": "",
+	} {
+		if got := dialect.Parse(text).Steps[0].Guard; got != want {
+			t.Errorf("%q is refused as %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestAMoveAsksTheCatalogWhatItMeans(t *testing.T) {
+	st := dialect.Parse(`alter table only s."T" delete node (dn3, "Dn4")`).Steps[0]
+	if want := `SELECT pg_catalog.standin_redistribution('"s"."T"', 'delete', ARRAY['dn3', 'Dn4'])`; st.Kind != dialect.Redistribute || st.Text != want {
+		t.Errorf("%+v", st)
 	}
 }
 

@@ -23,7 +23,9 @@ func engineOnly(text string, toks []token) (Step, bool) {
 		return nodeStep(text, toks), true
 	case words(toks, "execute", "direct"):
 		return direct(text, toks), true
-	case words(toks, "create", "barrier"), words(toks, "clean", "connection"), words(toks, "finish", "active"),
+	case words(toks, "clean", "connection"): // connections to other nodes end with their session
+		return Step{Kind: Nodes, Text: "SELECT true", Tag: "CLEAN CONNECTION"}, true
+	case words(toks, "create", "barrier"), words(toks, "finish", "active"),
 		words(toks, "pause", "cluster"), words(toks, "unpause", "cluster"):
 		return refuse(strings.ToUpper(verb + " " + toks[1].word)), true
 	case words(toks[1:], "slot"), words(toks[1:], "node") && verb != "alter":
@@ -41,7 +43,7 @@ func redistribution(toks []token) (Step, bool) {
 	for i := range toks {
 		for _, w := range []string{"add", "delete", "to"} {
 			if words(toks[i:], w, "node") && i+2 < len(toks) && toks[i+2].word == "(" {
-				return refuse("ALTER TABLE … " + strings.ToUpper(w) + " NODE"), true
+				return moveStep(toks, w, i), true
 			}
 		}
 		if words(toks[i:], "distribute", "by") {
@@ -49,6 +51,29 @@ func redistribution(toks []token) (Step, bool) {
 		}
 	}
 	return Step{}, false
+}
+
+// moveStep reads ALTER TABLE name ADD, DELETE or TO NODE (node, …), where the verb is the token at a place.
+func moveStep(toks []token, verb string, at int) Step {
+	p := &parser{toks: toks, at: 2}
+	p.take("only")
+	name := Ident(p.name())
+	if p.take(".") {
+		name += "." + Ident(p.name())
+	}
+	if p.err == nil && p.at != at {
+		p.fail()
+	}
+	p.at = at + 2
+	nodes := p.list()
+	if p.err == nil && p.at < len(toks) {
+		p.fail()
+	}
+	if p.err != nil {
+		return Step{Kind: Refuse, Err: p.err}
+	}
+	return Step{Kind: Redistribute, Tag: "ALTER TABLE", Forms: &Forms{Tables: []string{name}},
+		Text: fmt.Sprintf("SELECT pg_catalog.standin_redistribution(%s, %s, %s)", Literal(name), Literal(verb), Array(nodes))}
 }
 
 // nodeStep reads CREATE, ALTER and DROP NODE into a call of the procedure that keeps the catalog.
@@ -261,14 +286,30 @@ func liftsReadOnly(toks []token) bool {
 	return toks[0].word == "set" && has(toks, "write", "transaction_read_only", "default_transaction_read_only")
 }
 
+// unqualified is where a name begins that may be qualified by pg_catalog.
+func unqualified(toks []token, i int) int {
+	if i >= 2 && toks[i-1].word == "." && toks[i-2].word == "pg_catalog" {
+		return i - 2
+	}
+	return i
+}
+
+// sizes are the functions that a coordinator answers with the sum over datanodes.
+var sizes = map[string]bool{
+	"pg_relation_size": true, "pg_table_size": true, "pg_indexes_size": true, "pg_total_relation_size": true, "pg_database_size": true,
+}
+
 // rewrite replaces, inside a statement that PostgreSQL understands otherwise, what only AntDB knows: the hidden
-// column xc_node_id, sequences that gc serves, and AntDB's names as arguments of current_setting and set_config.
+// columns xc_node_id and oid of pgxc_node, sequences that gc serves, sizes of tables, and AntDB's names as arguments of current_setting and set_config.
 func rewrite(text string, toks []token) string {
 	var edits []edit
+	oid := has(toks, "oid")
 	for i, t := range toks {
 		call := i+1 < len(toks) && toks[i+1].word == "("
 		switch {
 		case !t.ident:
+		case t.word == "pgxc_node" && oid && !(i+1 < len(toks) && toks[i+1].word == "."):
+			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin.pgxc_node"})
 		case t.word == "xc_node_id" && !call && !(i > 0 && toks[i-1].word == "as"):
 			from, qualifier := i, ""
 			for from >= 2 && toks[from-1].word == "." && toks[from-2].ident {
@@ -280,6 +321,8 @@ func rewrite(text string, toks []token) string {
 			edits = append(edits, edit{toks[from].start, t.end, "pg_catalog.xc_node_id(" + qualifier + "tableoid)"})
 		case (t.word == "nextval" || t.word == "setval") && call:
 			edits = append(edits, edit{t.start, t.end, "adb_" + t.word})
+		case sizes[t.word] && call:
+			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin." + t.word})
 		case (t.word == "current_setting" || t.word == "set_config") && call && i+2 < len(toks):
 			if name, ok := toks[i+2].str(); ok {
 				if shown, ok := conf.Shown(name); ok {

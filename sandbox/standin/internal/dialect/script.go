@@ -15,19 +15,20 @@ type Kind int
 
 // The kinds of steps.
 const (
-	Pass      Kind = iota // the server behind the front, with Text
-	Begin                 // likewise; opens a transaction
-	Commit                // the front, because other nodes may have to be prepared first
-	Rollback              // likewise
-	Savepoint             // likewise: SAVEPOINT, RELEASE, ROLLBACK TO
-	Nodes                 // CREATE, ALTER, DROP NODE: Text is a CALL, On the other nodes that shall run it too
-	Direct                // EXECUTE DIRECT: Text on node On[0]
-	Spread                // DDL: see Forms
-	Copy                  // COPY FROM STDIN: see Forms.Copy
-	TableAs               // CREATE TABLE AS, SELECT INTO: see Forms.Into
-	Truncate              // on all datanodes
-	Vacuum                // on all datanodes, outside transactions; Text is what is left to do here
-	Refuse                // Err
+	Pass         Kind = iota // the server behind the front, with Text
+	Begin                    // likewise; opens a transaction
+	Commit                   // the front, because other nodes may have to be prepared first
+	Rollback                 // likewise
+	Savepoint                // likewise: SAVEPOINT, RELEASE, ROLLBACK TO
+	Nodes                    // CREATE, ALTER, DROP NODE: Text is a CALL, On the other nodes that shall run it too
+	Direct                   // EXECUTE DIRECT: Text on node On[0]
+	Spread                   // DDL: see Forms
+	Copy                     // COPY FROM STDIN: see Forms.Copy
+	TableAs                  // CREATE TABLE AS, SELECT INTO: see Forms.Into
+	Truncate                 // on all datanodes
+	Vacuum                   // on all datanodes, outside transactions; Text is what is left to do here
+	Redistribute             // ALTER TABLE ADD, DELETE, TO NODE: Text asks what it means
+	Refuse                   // Err
 )
 
 // Step is one statement.
@@ -38,6 +39,8 @@ type Step struct {
 	On    []string
 	Forms *Forms
 	Err   *wire.Error
+	// Guard is the command tag under which pgxc_lock_for_backup refuses the statement; empty for what it lets through.
+	Guard string
 	// LiftsReadOnly tells that a session on a datanode would leave its read-only state.
 	LiftsReadOnly bool
 }
@@ -56,6 +59,16 @@ type Script struct {
 // Managed tells whether the front has to carry out any of the steps itself.
 func (s *Script) Managed() bool { return s.Whole == "" && len(s.Steps) > 0 }
 
+// Guarded tells whether the server behind is to run something that a locked cluster refuses.
+func (s *Script) Guarded() bool {
+	for _, st := range s.Steps {
+		if st.Kind == Pass && st.Guard != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // Parse reads a text. What it cannot read it passes on: the server reports the error better.
 func Parse(text string) *Script {
 	toks, err := lex(text)
@@ -71,6 +84,7 @@ func Parse(text string) *Script {
 	plain := true
 	for _, part := range parts {
 		st := parseStep(text, part)
+		st.Guard = guarded(part, st)
 		plain = plain && st.Kind == Pass || len(parts) == 1 && st.Kind == Begin
 		s.Steps = append(s.Steps, st)
 	}

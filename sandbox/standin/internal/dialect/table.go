@@ -98,8 +98,11 @@ func createTable(n *pg.CreateStmt, d distribution) Step {
 	if n.Relation.Relpersistence == "t" {
 		return Step{} // the session's own
 	}
-	if n.Partspec != nil || n.Partbound != nil || len(n.InhRelations) > 0 || n.OfTypename != nil {
-		return refuse("partitioned, inherited and typed tables")
+	if n.Partbound != nil {
+		return createPartition(n, d)
+	}
+	if len(n.InhRelations) > 0 || n.OfTypename != nil {
+		return refuse("inherited and typed tables")
 	}
 	t := &table{rel: n.Relation, coord: proto.Clone(n).(*pg.CreateStmt), data: proto.Clone(n).(*pg.CreateStmt)}
 	if err := t.build(d); err != nil {
@@ -130,9 +133,36 @@ func createTable(n *pg.CreateStmt, d distribution) Step {
 	for _, s := range t.sequences {
 		f.Coordinator = append(f.Coordinator, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", s.name, relation(n.Relation), Ident(s.column)))
 	}
-	f.Coordinator = append(f.Coordinator, fmt.Sprintf("CALL pg_catalog.standin_spread(%s, %s, %s)",
-		Literal(relation(n.Relation)), Literal(t.kind), array(d.nodes)))
+	divided := ""
+	if n.Partspec != nil {
+		divided = ", " + Literal(t.distributed)
+	}
+	f.Coordinator = append(f.Coordinator, fmt.Sprintf("CALL pg_catalog.standin_spread(%s, %s, %s%s)",
+		Literal(relation(n.Relation)), Literal(t.kind), Array(d.nodes), divided))
+	f.Here = t.foreign
 	return Step{Kind: Spread, Forms: f}
+}
+
+// createPartition creates a partition of a table that the user partitioned. It is distributed as its parent, which
+// only the catalog knows.
+func createPartition(n *pg.CreateStmt, d distribution) Step {
+	if len(n.TableElts) > 0 || d.clause != "" {
+		return refuse("constraints, options of columns and distribution clauses of a single partition")
+	}
+	dn, err := deparse(&pg.Node{Node: &pg.Node_CreateStmt{CreateStmt: n}})
+	if err != nil {
+		return Step{Kind: Refuse, Err: err}
+	}
+	c := proto.Clone(n).(*pg.CreateStmt)
+	c.Options, c.Tablespacename = nil, ""
+	text, err := deparse(&pg.Node{Node: &pg.Node_CreateStmt{CreateStmt: c}})
+	if err != nil {
+		return Step{Kind: Refuse, Err: err}
+	}
+	return Step{Kind: Spread, Tag: "CREATE TABLE", Forms: &Forms{Main: -1, Datanode: []string{dn}, Coordinator: []string{
+		fmt.Sprintf("CALL pg_catalog.standin_partition(%s, %s, %s, %t)", Literal(text), Literal(relation(n.Relation)),
+			Literal(relation(n.InhRelations[0].GetRangeVar())), n.Partspec != nil),
+	}}}
 }
 
 // table is a CREATE TABLE on its way to two forms.
@@ -144,6 +174,7 @@ type table struct {
 	sequences   []sequence
 	keys        [][]string
 	hashable    []string
+	foreign     []string // calls that check its foreign keys
 }
 
 type sequence struct{ name, kind, column string }
@@ -189,6 +220,9 @@ func (t *table) build(d distribution) *wire.Error {
 		}
 	}
 	t.distributed = column
+	if t.coord.Partspec != nil { // the user's own; its partitions are distributed
+		return nil
+	}
 	t.coord.Partspec = &pg.PartitionSpec{Strategy: pg.PartitionStrategy_PARTITION_STRATEGY_HASH, PartParams: []*pg.Node{
 		{Node: &pg.Node_PartitionElem{PartitionElem: &pg.PartitionElem{Name: column}}},
 	}}
@@ -262,13 +296,29 @@ func (t *table) constraint(k *pg.Constraint, column string) (bool, *wire.Error) 
 		}
 		return false, nil
 	case pg.ConstrType_CONSTR_FOREIGN:
-		return false, wire.Unsupported("foreign keys")
+		t.foreignKey(k, column)
+		return false, nil
 	case pg.ConstrType_CONSTR_EXCLUSION:
 		return false, wire.Unsupported("exclusion constraints")
 	case pg.ConstrType_CONSTR_DEFAULT:
 		usesSequence(k.RawExpr)
 	}
 	return true, nil
+}
+
+// foreignKey notes the check of a foreign key, which exists on datanodes only.
+func (t *table) foreignKey(k *pg.Constraint, column string) {
+	cols := stringsOf(k.FkAttrs)
+	if column != "" {
+		cols = []string{column}
+	}
+	name := k.Conname
+	if name == "" {
+		name = t.rel.Relname + "_" + strings.Join(cols, "_") + "_fkey"
+	}
+	sets := strings.ContainsAny(k.FkUpdAction+k.FkDelAction, "nd") // SET NULL, SET DEFAULT
+	t.foreign = append(t.foreign, fmt.Sprintf("CALL pg_catalog.standin_check_fk(%s, %s, %s, %s, %s, %t)", Literal(name),
+		Literal(relation(t.rel)), Array(cols), Literal(relation(k.Pktable)), Array(stringsOf(k.PkAttrs)), sets))
 }
 
 // usesSequence tells whether a default draws from a sequence, and leads it to the one that gc serves.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine is the stand-in's command line: initdb, postgres, pg_ctl, pg_basebackup and pg_rewind as AntDB has
-// them, over PostgreSQL 15's. It refuses to know SQL and protocol.
+// Package engine is the stand-in's command line: initdb, postgres, pg_ctl, pg_basebackup, pg_rewind and pg_dumpall as AntDB
+// has them, over PostgreSQL 15's. It refuses to know SQL and protocol.
 package engine
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -68,8 +69,10 @@ func Main(name string, args []string) int {
 		return h.baseBackup(args)
 	case "pg_rewind":
 		return h.rewind(args)
+	case "pg_dump", "pg_dumpall":
+		return h.dump(name, args)
 	}
-	return complain(name, fmt.Errorf("the stand-in is called as initdb, postgres, pg_ctl, pg_basebackup or pg_rewind"))
+	return complain(name, fmt.Errorf("the stand-in is called as initdb, postgres, pg_ctl, pg_basebackup, pg_rewind, pg_dump or pg_dumpall"))
 }
 
 // takeOption removes an option with a value from an argument list, in both its spellings.
@@ -97,6 +100,13 @@ func takeOption(args []string, names ...string) (value string, found bool, rest 
 		rest = append(rest, args[i])
 	}
 	return value, found, rest
+}
+
+// dump is PostgreSQL's without AntDB's own options. They add to a coordinator's dump what a datanode's does not have:
+// the clauses and the catalog of distribution.
+func (h Home) dump(name string, args []string) int {
+	own := []string{"--include-nodes", "--dump-nodes", "--dump-adb_slot"}
+	return h.become(name, slices.DeleteFunc(slices.Clone(args), func(a string) bool { return slices.Contains(own, a) }))
 }
 
 // baseBackup is PostgreSQL's, with AntDB's mandatory --nodename: it would only rename tablespace folders.

@@ -232,12 +232,17 @@ func (n *node) run() (int, error) {
 	}
 	var err error
 	n.server, err = front.New(front.Options{
-		Role: n.inv.role, Restore: n.inv.restore, Dir: n.dir, Port: n.port(), Config: n.conf, Refresh: n.refresh, Apply: n.apply,
+		Role: n.inv.role, Restore: n.inv.restore, Dir: n.dir, Data: n.inv.dataDir, Port: n.port(), Config: n.conf, Refresh: n.refresh, Apply: n.apply,
 		Gate: n.gate, Host: n.host, Log: n.log, Start: time.Now().UnixMilli(),
 		NoTLS: os.Getenv("PGSSLMODE") == "disable",
 	})
 	if err != nil {
 		return 1, err
+	}
+	if exists(filepath.Join(n.inv.dataDir, "backup_label")) && !standby {
+		if err := front.Recover(n.inv.dataDir, n.conf.Bool("adb_check_sync_nextid")); err != nil {
+			return 1, err
+		}
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)

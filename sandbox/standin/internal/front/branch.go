@@ -166,12 +166,8 @@ func (s *session) branch(ctx context.Context, n Node) (*branch, *wire.Error) {
 		return b, nil
 	}
 	b.drop()
-	database := s.params["database"]
-	if database == "" {
-		database = s.params["user"]
-	}
 	conn, pid, key, err := s.srv.dialNode(ctx, n, map[string]string{
-		"user": s.params["user"], "database": database, "application_name": "pgxc", peerKey: s.srv.Name(),
+		"user": s.params["user"], "database": s.database(), "application_name": "pgxc", peerKey: s.srv.Name(),
 		"client_encoding": s.encoding,
 		"options": "-c search_path=pg_catalog -c TimeZone=GMT -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=3 " +
 			"-c default_transaction_read_only=off",
@@ -182,6 +178,14 @@ func (s *session) branch(ctx context.Context, n Node) (*branch, *wire.Error) {
 	b.node, b.conn, b.pid, b.key = n, conn, pid, key
 	b.live.Store(conn)
 	return b, nil
+}
+
+// database is the one that the session is in.
+func (s *session) database() string {
+	if d := s.params["database"]; d != "" {
+		return d
+	}
+	return s.params["user"]
 }
 
 // usable tells whether the branch needs no new connection.

@@ -5,6 +5,7 @@ package front
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ import (
 type distributed struct {
 	gid     string
 	writers int
+	nodes   []string // of the writers
 	ddl     bool
 	failed  bool
 	voted   []*branch // prepared, or perhaps prepared
@@ -31,9 +33,10 @@ func (s *session) gid() string {
 func (s *session) vote() *distributed {
 	if s.dtx == nil {
 		s.dtx = &distributed{gid: s.gid()}
-		for _, p := range s.parts {
+		for b, p := range s.parts {
 			if p.changed() {
 				s.dtx.writers++
+				s.dtx.nodes = append(s.dtx.nodes, b.node.Name)
 			}
 			s.dtx.ddl = s.dtx.ddl || p.ddl
 		}
@@ -50,7 +53,7 @@ func (s *session) voteOn(b *branch) *wire.Error {
 	prepare := changed && (d.writers > 1 || d.ddl)
 	if prepare {
 		d.voted = append(d.voted, b)
-		s.srv.rxact.begin(d.gid)
+		s.srv.rxact.begin(d.gid, s.database(), d.nodes)
 	}
 	s.mu.Unlock()
 	if !changed && b.conn != nil { // nothing depends on the end of a part that only read
@@ -208,6 +211,7 @@ func (s *session) settle(ctx context.Context, committed bool, decide func(contex
 		}
 		committed = refused == nil
 	}
+	s.srv.rxact.decide(d.gid, committed)
 	verb := "ROLLBACK PREPARED "
 	if committed {
 		verb = "COMMIT PREPARED "
@@ -220,8 +224,17 @@ func (s *session) settle(ctx context.Context, committed bool, decide func(contex
 		if was == "" { // its PREPARE got no answer
 			return wire.Errorf("08006", "connection to node %s is lost", b.node.Name)
 		}
-		return b.locked(verb + dialect.Literal(d.gid)).err
+		r := b.locked(verb + dialect.Literal(d.gid))
+		if r.err == nil {
+			s.srv.rxact.done(b.node.Name, d.gid)
+		}
+		return r.err
 	})
+	for _, n := range d.nodes { // what never voted was rolled back in its own connection
+		if !slices.ContainsFunc(d.voted, func(b *branch) bool { return b.node.Name == n }) {
+			s.srv.rxact.done(n, d.gid)
+		}
+	}
 	switch {
 	case failed != nil:
 		s.srv.rxact.wake()

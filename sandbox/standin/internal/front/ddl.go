@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/dialect"
 	"github.com/antdb-operator/antdb-operator/sandbox/standin/internal/wire"
@@ -96,7 +98,16 @@ func (s *session) spread(ctx context.Context, st dialect.Step) error {
 		return s.fail(failed)
 	}
 	if reach == here {
+		if failed, err = s.checkGuard(ctx, st); err != nil {
+			return err
+		}
+		if failed != nil {
+			return s.fail(failed)
+		}
 		return s.step(ctx, dialect.Step{Text: st.Text})
+	}
+	if plain, err := s.restoresDatanode(); plain || err != nil {
+		return s.plainly(ctx, st, err)
 	}
 	if st.Forms.Alone {
 		return s.alone(ctx, st)
@@ -104,52 +115,78 @@ func (s *session) spread(ctx context.Context, st dialect.Step) error {
 	return s.inBlock(ctx, func() (string, *wire.Error, error) { return s.spreadForms(ctx, st, reach) })
 }
 
+// restoresDatanode tells a datanode in restoremode from a coordinator: neither command line nor data directory may say
+// which it is, but only coordinators know datanodes. A datanode takes DDL as a dump has it.
+func (s *session) restoresDatanode() (bool, error) {
+	if !s.srv.Restore {
+		return false, nil
+	}
+	r, err := s.exec("SELECT 1 FROM pg_catalog.pgxc_node WHERE node_type = 'D' AND pg_catalog.current_setting('antdb.adb_node_type') <> 'datanode'")
+	return r.err == nil && len(r.rows) == 0, err
+}
+
+func (s *session) plainly(ctx context.Context, st dialect.Step, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.step(ctx, dialect.Step{Text: st.Text})
+}
+
 // spreadForms runs a statement's forms inside the open transaction.
 func (s *session) spreadForms(ctx context.Context, st dialect.Step, reach scope) (string, *wire.Error, error) {
 	f := st.Forms
-	tag := st.Tag
-	if s.srv.Restore && s.srv.Role == Datanode {
-		f = &dialect.Forms{Coordinator: f.Datanode}
-	}
-	var p peers
-	if !s.srv.Restore {
-		var failed *wire.Error
-		var err error
-		if p, failed, err = s.gather(ctx, true); failed != nil || err != nil {
-			return "", failed, err
-		}
-	}
-	for i, sql := range f.Coordinator {
-		r, err := s.exec(sql)
-		if err != nil || r.err != nil {
-			return "", r.err, err
-		}
-		if i == f.Main {
-			tag = r.tag
-		}
-	}
 	as, failed, err := s.identity()
 	if failed != nil || err != nil {
 		return "", failed, err
 	}
-	if failed := each(p.coordinators, as.runner(f.Coordinator)); failed != nil {
-		return "", failed, nil
-	}
-	if reach == everywhere {
+	return s.interruptible(ctx, as.limit, func() (string, *wire.Error, error) {
+		var p peers
+		if !s.srv.Restore {
+			if p, failed, err = s.gather(ctx, st.Guard, as); failed != nil || err != nil {
+				return "", failed, err
+			}
+		}
+		tag := st.Tag
+		for i, sql := range slices.Concat(f.Coordinator, f.Here) {
+			r, err := s.exec(sql)
+			if err != nil || r.err != nil {
+				return "", r.err, err
+			}
+			if i == f.Main {
+				tag = r.tag
+			}
+		}
+		if failed := each(p.coordinators, as.runner(f.Coordinator)); failed != nil || reach != everywhere {
+			return tag, failed, nil
+		}
 		return tag, each(p.datanodes, as.runner(f.Datanode)), nil
-	}
-	return tag, nil, nil
+	})
 }
 
-// identity is who a statement runs as, on every node alike.
-type identity struct{ role, path string }
+// identity is who a statement runs as, on every node alike, and how long it may take.
+type identity struct {
+	role, path, lockTimeout string
+	limit                   time.Duration // statement_timeout
+}
 
 func (s *session) identity() (identity, *wire.Error, error) {
-	r, err := s.exec("SELECT current_user, pg_catalog.current_setting('search_path')")
+	r, err := s.exec("SELECT current_user, pg_catalog.current_setting('search_path'), pg_catalog.current_setting('lock_timeout'), " +
+		"(extract(epoch FROM pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int8")
 	if err != nil || r.err != nil {
 		return identity{}, r.err, err
 	}
-	return identity{r.rows[0][0], r.rows[0][1]}, nil, nil
+	ms, _ := strconv.ParseInt(r.rows[0][3], 10, 64)
+	return identity{r.rows[0][0], r.rows[0][1], r.rows[0][2], time.Duration(ms) * time.Millisecond}, nil, nil
+}
+
+// beginAs opens a transaction on a branch that waits for locks no longer than the client wants.
+func (s *session) beginAs(as identity) func(*branch) *wire.Error {
+	return func(b *branch) *wire.Error {
+		if failed := s.begin(b); failed != nil {
+			return failed
+		}
+		return b.query("SET LOCAL lock_timeout = " + dialect.Literal(as.lockTimeout)).err
+	}
 }
 
 // runner runs statements on a branch under the identity and gives the branch back as postgres_fdw wants it.
@@ -173,8 +210,10 @@ func (i identity) runner(sqls []string) func(*branch) *wire.Error {
 // peers are the branches to all other nodes.
 type peers struct{ coordinators, datanodes []*branch }
 
-// gather opens a transaction on every other node: on gc first, under the lock that puts all DDL in one line.
-func (s *session) gather(ctx context.Context, lock bool) (peers, *wire.Error, error) {
+// gather opens a transaction on every other node: on gc first, under the lock that puts all DDL in one line. A guard is
+// the tag of what must not run in a locked cluster; without one only the datanodes are gathered.
+func (s *session) gather(ctx context.Context, guard string, as identity) (peers, *wire.Error, error) {
+	lock := guard != ""
 	var p peers
 	r, err := s.exec(nodeColumns)
 	if err != nil || r.err != nil {
@@ -199,7 +238,7 @@ func (s *session) gather(ctx context.Context, lock bool) (peers, *wire.Error, er
 	}); failed != nil {
 		return p, failed, nil
 	}
-	if failed, err := s.queue(nodes, opened, lock); failed != nil || err != nil {
+	if failed, err := s.queue(nodes, opened, lock, as); failed != nil || err != nil {
 		return p, failed, err
 	}
 	for i, b := range opened {
@@ -211,8 +250,13 @@ func (s *session) gather(ctx context.Context, lock bool) (peers, *wire.Error, er
 			p.coordinators = append(p.coordinators, b)
 		}
 	}
-	if failed := each(slices.Concat(p.datanodes, p.coordinators), s.begin); failed != nil {
+	if failed := each(slices.Concat(p.datanodes, p.coordinators), s.beginAs(as)); failed != nil {
 		return p, failed, nil
+	}
+	if lock {
+		if failed, err := s.checkLocked(guard, p.coordinators); failed != nil || err != nil {
+			return p, failed, err
+		}
 	}
 	return p, each(p.coordinators, func(b *branch) *wire.Error {
 		r := b.query(nodeColumns)
@@ -224,7 +268,7 @@ func (s *session) gather(ctx context.Context, lock bool) (peers, *wire.Error, er
 }
 
 // queue takes the lock of all DDL, which is on gc.
-func (s *session) queue(nodes []Node, opened []*branch, lock bool) (*wire.Error, error) {
+func (s *session) queue(nodes []Node, opened []*branch, lock bool, as identity) (*wire.Error, error) {
 	const call = "CALL pg_catalog.standin_ddl_lock()"
 	for i, n := range nodes {
 		if !lock || !n.GTM {
@@ -234,7 +278,7 @@ func (s *session) queue(nodes []Node, opened []*branch, lock bool) (*wire.Error,
 			r, err := s.exec(call)
 			return r.err, err
 		}
-		if failed := s.begin(opened[i]); failed != nil {
+		if failed := s.beginAs(as)(opened[i]); failed != nil {
 			return failed, nil
 		}
 		return opened[i].query(call).err, nil
@@ -275,7 +319,7 @@ func (s *session) truncate(ctx context.Context, st dialect.Step) error {
 		if failed != nil || err != nil {
 			return "", failed, err
 		}
-		p, failed, err := s.gather(ctx, false)
+		p, failed, err := s.gather(ctx, "", as)
 		if failed != nil || err != nil {
 			return "", failed, err
 		}
@@ -292,7 +336,10 @@ func (s *session) alone(ctx context.Context, st dialect.Step) error {
 	if err != nil {
 		return err
 	}
-	p, failed, err := s.gather(ctx, true)
+	if failed != nil {
+		return s.fail(failed)
+	}
+	p, failed, err := s.gather(ctx, st.Guard, as)
 	if err != nil {
 		return err
 	}

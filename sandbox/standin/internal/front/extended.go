@@ -40,13 +40,16 @@ func (s *session) extended(ctx context.Context, m wire.Msg) error {
 	if !s.ext.admitted {
 		s.ext.admitted = true
 		s.sawError = false
+		if err := s.waitForPause(); err != nil {
+			return s.refuseExtended(err)
+		}
 		if err := s.waitForGTM(); err != nil {
 			return s.refuseExtended(err)
 		}
 	}
 	switch m.Type {
 	case 'P':
-		return s.parse(m)
+		return s.parse(ctx, m)
 	case 'B':
 		return s.bind(m)
 	case 'D':
@@ -81,12 +84,24 @@ func (s *session) passExtended(m wire.Msg) error {
 }
 
 // parse decides where a statement lives.
-func (s *session) parse(m wire.Msg) error {
+func (s *session) parse(ctx context.Context, m wire.Msg) error {
 	name, rest := wire.CString(m.Body)
 	text, rest := wire.CString(rest)
 	script := s.srv.scripts.parse(text)
 	if err := s.admitStatement(script); err != nil {
 		return s.refuseExtended(err)
+	}
+	if script.Guarded() {
+		if err := s.syncServer(ctx); err != nil || s.ext.failed {
+			return err
+		}
+		failed, err := s.checkGuards(ctx, script)
+		if err != nil {
+			return err
+		}
+		if failed != nil {
+			return s.refuseExtended(failed)
+		}
 	}
 	delete(s.ext.statements, name)
 	if !script.Managed() {

@@ -98,6 +98,9 @@ func (l *link) serve(ctx context.Context) {
 // request serves what postgres_fdw sent up to a point where it waits. False ends the link.
 func (l *link) request(ctx context.Context, batch []wire.Msg) bool {
 	m := batch[0]
+	if l.node == ownNode {
+		return l.own(ctx, m)
+	}
 	if m.Type == 'Q' {
 		sql, _ := wire.CString(m.Body)
 		switch {

@@ -20,6 +20,7 @@ func (s *Server) servePeer(name string, client, child *wire.Conn) {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	defer s.pause.release(client)
 	go func() {
 		defer cancel()
 		_, _ = io.Copy(client.Conn, child.Raw())
@@ -37,6 +38,11 @@ func (s *Server) servePeer(name string, client, child *wire.Conn) {
 			}
 			if bytes.Contains(m.Body, []byte("pg_reload_conf")) {
 				s.Reload()
+			}
+			if text, _ := wire.CString(m.Body); m.Type == 'Q' {
+				if answer, ok := s.pausePeer(client, text); ok {
+					m = wire.Query(answer)
+				}
 			}
 		}
 		if child.Write(m) != nil || (m.Type == 'Q' || m.Type == 'S' || m.Type == 'H' || m.Type == 'c') && child.Flush() != nil {

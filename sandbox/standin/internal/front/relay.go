@@ -273,9 +273,14 @@ func (s *session) step(ctx context.Context, st dialect.Step) error {
 		return s.vacuum(ctx, st)
 	case dialect.Copy:
 		return s.copyStep(ctx, st)
+	case dialect.Redistribute:
+		return s.redistribute(ctx, st)
 	case dialect.TableAs:
 		return s.tableAs(ctx, st)
 	default:
+		if plain, err := s.restoresDatanode(); st.Text != "" && plain || err != nil {
+			return s.plainly(ctx, st, err)
+		}
 		return s.fail(st.Err)
 	}
 }

@@ -4,7 +4,9 @@ package front
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,31 +20,141 @@ type resolver struct {
 	srv   *Server
 	waker chan struct{}
 
-	mu   sync.Mutex
-	live map[string]bool // still in the hands of a session
+	mu  sync.Mutex
+	log *rxlog
+	// inherited are the nodes whose transactions this data directory tells of though it is not theirs: it is a copy. Like
+	// AntDB's, a resolver that finds them decides them, whatever their owner is about to do.
+	inherited []string
 }
 
 func newResolver(s *Server) *resolver {
-	return &resolver{srv: s, waker: make(chan struct{}, 1), live: map[string]bool{}}
+	return &resolver{srv: s, waker: make(chan struct{}, 1), log: &rxlog{runs: map[string]*running{}}}
+}
+
+// owner is the node that a transaction's name tells.
+func owner(gid string) string {
+	_, node, _ := strings.Cut(gid, "_")
+	return node
+}
+
+// open reads what an earlier life, or the source of a copy, left.
+func (r *resolver) open() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log = openRxlog(r.srv.Data)
+	r.inherited = nil
+	add := func(node string) {
+		if node != "" && node != r.srv.Name() && !slices.Contains(r.inherited, node) {
+			r.inherited = append(r.inherited, node)
+		}
+	}
+	add(readOrigin(r.srv.Data))
+	for gid := range r.log.runs {
+		add(owner(gid))
+	}
+}
+
+// settled is called when a sweep has reached every node. Nodes that are no longer in the catalog cannot be asked.
+func (r *resolver) settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inherited = nil
+	writeOrigin(r.srv.Data, r.srv.Name())
 }
 
 // begin keeps the resolver off a transaction until it is handed over.
-func (r *resolver) begin(gid string) {
+func (r *resolver) begin(gid, database string, nodes []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.live[gid] = true
+	if r.log.runs[gid] != nil {
+		return
+	}
+	t := &running{GID: gid, Database: database, Type: "p", Backend: true, Nodes: nodes, Status: make([]bool, len(nodes))}
+	r.log.runs[gid] = t
+	r.log.write(*t)
+}
+
+// decide notes what becomes of a transaction.
+func (r *resolver) decide(gid string, commit bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.log.runs[gid]; t != nil {
+		t.Type = map[bool]string{true: "c", false: "r"}[commit]
+	}
+}
+
+// done notes that a node has finished transactions.
+func (r *resolver) done(node string, gids ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, gid := range gids {
+		t := r.log.runs[gid]
+		if t == nil {
+			continue
+		}
+		if i := slices.Index(t.Nodes, node); i >= 0 {
+			t.Status[i] = true
+		}
+		if !t.Backend && t.finished() {
+			r.end(gid)
+		}
+	}
+}
+
+// orphans are the transactions that no session holds.
+func (r *resolver) orphans() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for gid, t := range r.log.runs {
+		if !t.Backend {
+			out = append(out, gid)
+		}
+	}
+	return out
+}
+
+// end takes a transaction off the list. The caller holds mu.
+func (r *resolver) end(gid string) {
+	delete(r.log.runs, gid)
+	r.log.write(running{GID: gid, End: true})
 }
 
 func (r *resolver) handOver(gid string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.live, gid)
+	if t := r.log.runs[gid]; t != nil {
+		if t.Backend = false; t.finished() {
+			r.end(gid)
+		}
+	}
 }
 
 func (r *resolver) isLive(gid string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.live[gid]
+	t := r.log.runs[gid]
+	return t != nil && t.Backend
+}
+
+// list is what rxact_get_running shows.
+func (r *resolver) list() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, t := range r.log.runs {
+		if line, err := json.Marshal(t); err == nil {
+			out = append(out, string(line))
+		}
+	}
+	return out
+}
+
+// owners are the nodes whose transactions are to be finished, as an array in SQL.
+func (r *resolver) owners() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return dialect.Array(append([]string{r.srv.Name()}, r.inherited...))
 }
 
 // wake asks for a sweep.
@@ -64,9 +176,11 @@ func (r *resolver) run(ctx context.Context) {
 	if r.srv.Role == Datanode || r.srv.Restore {
 		return
 	}
+	r.open()
 	left := quiet
 	for ctx.Err() == nil {
 		if r.sweep(ctx) {
+			r.settled()
 			left--
 		}
 		var again <-chan time.Time
@@ -95,14 +209,18 @@ func (r *resolver) sweep(ctx context.Context) bool {
 		return false
 	}
 	complete := true
-	for _, n := range nodesOf(rows) {
+	nodes := nodesOf(rows)
+	orphans := r.orphans()
+	for _, n := range nodes {
 		if n.Name == r.srv.Name() || n.Type == "E" {
 			continue
 		}
 		if err := r.node(ctx, n); err != nil {
 			r.srv.Log.Printf("LOG:  remote transaction manager: %v", err)
 			complete = false
+			continue
 		}
+		r.done(n.Name, orphans...)
 	}
 	return complete && r.forget(ctx) == nil
 }
@@ -110,7 +228,7 @@ func (r *resolver) sweep(ctx context.Context) bool {
 // node finishes what is in doubt on one node.
 func (r *resolver) node(ctx context.Context, n Node) error {
 	list, err := r.ask(ctx, n, Superuser, fmt.Sprintf("SELECT gid, database FROM pg_catalog.pg_prepared_xacts "+
-		"WHERE gid ~ '^T[0-9]+_' AND substr(gid, strpos(gid, '_') + 1) = %s", dialect.Literal(r.srv.Name())))
+		"WHERE gid ~ '^T[0-9]+_' AND substr(gid, strpos(gid, '_') + 1) = ANY (%s)", r.owners()))
 	if err != nil {
 		return err
 	}
@@ -123,6 +241,7 @@ func (r *resolver) node(ctx context.Context, n Node) error {
 		if err != nil {
 			return err
 		}
+		r.decide(d.gid, decided)
 		verb := "ROLLBACK PREPARED "
 		if decided {
 			verb = "COMMIT PREPARED "

@@ -43,6 +43,7 @@ type Options struct {
 	Role    Role
 	Restore bool // started in restoremode: everything is local
 	Dir     string
+	Data    string // the data directory
 	Port    int
 	Config  *conf.Config
 	// Refresh rereads the configuration files and renews the server's copy of them.
@@ -67,6 +68,7 @@ type Server struct {
 	rxact   *resolver
 	scripts *scripts
 	serial  atomic.Int64
+	pause   pauser
 
 	reloading sync.Mutex
 

@@ -28,6 +28,7 @@ type session struct {
 
 	fromClient, fromChild chan wire.Msg
 	done                  chan struct{}
+	childGone             chan struct{} // the server behind has ended the session
 	canceled              chan struct{}
 	pid, key              uint32
 	encoding              string
@@ -52,7 +53,7 @@ type session struct {
 func newSession(srv *Server, v *visitor, child *wire.Conn) *session {
 	return &session{
 		srv: srv, client: v.Conn, child: child, params: v.params,
-		fromClient: make(chan wire.Msg, 64), fromChild: make(chan wire.Msg, 64), done: make(chan struct{}),
+		fromClient: make(chan wire.Msg, 64), fromChild: make(chan wire.Msg, 64), done: make(chan struct{}), childGone: make(chan struct{}),
 		canceled: make(chan struct{}, 1), timeout: statementTimeout(v.params),
 		readOnly: srv.Role == Datanode && !srv.Restore,
 		ext:      extended{statements: map[string]*managed{}, portals: map[string]*managed{}},
@@ -67,7 +68,10 @@ func (s *session) run(ctx context.Context) {
 		return
 	}
 	go s.read(s.client, s.fromClient)
-	go s.read(s.child, s.fromChild)
+	go func() {
+		s.read(s.child, s.fromChild)
+		close(s.childGone)
+	}()
 	for {
 		select {
 		case m, ok := <-s.fromChild: // nobody asked: a notice, a changed parameter, or the end
@@ -144,6 +148,7 @@ func (s *session) end() {
 		delete(s.srv.sessions, s.pid)
 	}
 	s.srv.mu.Unlock()
+	s.srv.pause.release(s)
 	_, _ = s.client.Close(), s.child.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,8 +180,18 @@ func (s *session) handle(ctx context.Context, m wire.Msg) error {
 // simple serves a simple query.
 func (s *session) simple(ctx context.Context, text string) error {
 	script := s.srv.scripts.parse(text)
-	if err := s.admitStatement(script); err != nil {
-		if err := s.fail(err); err != nil {
+	failed := s.waitForPause()
+	if failed == nil {
+		failed = s.admitStatement(script)
+	}
+	if failed == nil {
+		var err error
+		if failed, err = s.checkGuards(ctx, script); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		if err := s.fail(failed); err != nil {
 			return err
 		}
 		return s.ready()
@@ -222,7 +237,7 @@ func (s *session) admitStatement(script *dialect.Script) *wire.Error {
 			return wire.Errorf("25006", "cannot set transaction read-write mode on a datanode").
 				WithHint("Connect to a coordinator to change data.")
 		}
-		if st.Kind == dialect.Spread || st.Kind == dialect.TableAs || st.Kind == dialect.Truncate || st.Kind == dialect.Nodes {
+		if st.Kind == dialect.Spread || st.Kind == dialect.TableAs || st.Kind == dialect.Truncate || st.Kind == dialect.Nodes || st.Kind == dialect.Redistribute {
 			return wire.Errorf("25006", "cannot execute %s in a read-only transaction", verb(st))
 		}
 	}

@@ -227,6 +227,7 @@ func (s *session) tableAs(ctx context.Context, st dialect.Step) error {
 		if table.Kind == dialect.Refuse {
 			return "", table.Err, nil
 		}
+		table.Guard = st.Guard
 		if _, failed, err := s.spreadForms(ctx, table, everywhere); failed != nil || err != nil {
 			return "", failed, err
 		}
