@@ -5,6 +5,8 @@ package dbadmin
 import (
 	"context"
 	"fmt"
+
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // LockApplication is the application_name of the sessions that hold the DDL lock, so that people recognize them.
@@ -47,6 +49,12 @@ func (h *Holder) Await(ctx context.Context) error {
 			return explain(err)
 		}
 	}
+}
+
+// Clean ends the sessions that the engine keeps to other nodes for a database without using them. For a minute they would
+// keep a template from being copied, and any database from being dropped.
+func (h *Holder) Clean(ctx context.Context, database string) error {
+	return h.session.Exec(ctx, "CLEAN CONNECTION TO ALL FOR DATABASE "+topology.Identifier(database))
 }
 
 // Release gives the lock up by ending the session.

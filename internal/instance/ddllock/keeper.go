@@ -23,6 +23,8 @@ import (
 type Holder interface {
 	Lock(context.Context) error
 	Connectable(context.Context) ([]string, error)
+	// Clean ends idle sessions that the engine itself keeps for a database.
+	Clean(ctx context.Context, database string) error
 	// Await returns when the session is lost or ctx ends.
 	Await(context.Context) error
 	Release()
@@ -39,17 +41,17 @@ type Keeper struct {
 	// Open connects to a database, and First is the one that every server has.
 	Open  func(ctx context.Context, database string) (Holder, error)
 	First string
-	// Lease is how long the lock outlives the last request, Retry the pause between attempts to take it, and Attempt how
-	// long one may take.
-	Lease, Retry, Attempt time.Duration
+	// Lease is how long the lock outlives the last request, Retry the pause between attempts to take it, Attempt how long
+	// one may take, and Farewell how long clearing up may take.
+	Lease, Retry, Attempt, Farewell time.Duration
 	// Changed is called after every change of the status, never with the Keeper's own lock held.
 	Changed func()
 	Log     *slog.Logger
 
 	mu     sync.Mutex // guards what follows
 	status instanceapi.LockStatus
-	// asked is when the lock was asked for last; release ends the goroutine that takes and holds it, and over is closed
-	// when that has given everything up.
+	// lease ends the lock if nobody asks for it again; release ends the goroutine that takes and holds it, and over is
+	// closed when that has given everything up.
 	lease   *time.Timer
 	release context.CancelCauseFunc
 	over    chan struct{}
@@ -132,14 +134,14 @@ func (k *Keeper) Close() {
 // run takes the lock, holds it until something ends it, and reports.
 func (k *Keeper) run(ctx context.Context, over chan struct{}) {
 	defer close(over)
-	holders := k.take(ctx)
+	held := k.take(ctx)
 	var lost error
-	if holders != nil {
+	if held != nil {
 		k.report(instanceapi.LockHeld, "")
-		lost = watch(ctx, holders)
-		releaseAll(holders)
+		lost = watch(ctx, held)
+		k.releaseAll(ctx, held)
 	}
-	k.ended(holders != nil, lost)
+	k.ended(held != nil, lost)
 }
 
 // ended records how the lock ended.
@@ -169,13 +171,13 @@ func (k *Keeper) report(state instanceapi.LockState, message string) {
 }
 
 // take tries until it has the lock everywhere. It returns nil if ctx ends before.
-func (k *Keeper) take(ctx context.Context) []Holder {
+func (k *Keeper) take(ctx context.Context) []hold {
 	again := time.NewTicker(k.Retry)
 	defer again.Stop()
 	for {
-		holders, err := k.attempt(ctx)
+		held, err := k.attempt(ctx)
 		if err == nil {
-			return holders
+			return held
 		}
 		k.report(instanceapi.LockTaking, err.Error())
 		select {
@@ -186,47 +188,53 @@ func (k *Keeper) take(ctx context.Context) []Holder {
 	}
 }
 
+// hold is a database and the session that holds the lock in it.
+type hold struct {
+	database string
+	Holder
+}
+
 // attempt locks every database, always in the same order, or none. Databases are listed again until no new one is
 // found: once all are locked, nobody can make another.
-func (k *Keeper) attempt(ctx context.Context) (holders []Holder, err error) {
-	ctx, cancel := context.WithTimeout(ctx, k.Attempt)
+func (k *Keeper) attempt(ctx context.Context) (held []hold, err error) {
+	within, cancel := context.WithTimeout(ctx, k.Attempt)
 	defer cancel()
 	defer func() {
 		if err != nil {
-			releaseAll(holders)
-			holders = nil
+			k.releaseAll(ctx, held)
 		}
 	}()
-	var locked []string
 	for missing := []string{k.First}; len(missing) > 0; {
 		for _, name := range missing {
-			h, err := k.Open(ctx, name)
+			h, err := k.Open(within, name)
 			if err != nil {
-				return holders, err
+				return held, err
 			}
-			holders = append(holders, h)
-			if err := h.Lock(ctx); err != nil {
-				return holders, fmt.Errorf("lock database %s: %w", name, err)
+			held = append(held, hold{name, h})
+			if err := h.Lock(within); err != nil {
+				return held, fmt.Errorf("lock database %s: %w", name, err)
 			}
-			locked = append(locked, name)
 		}
-		all, err := holders[0].Connectable(ctx)
+		all, err := held[0].Connectable(within)
 		if err != nil {
-			return holders, err
+			return held, err
 		}
-		missing = slices.DeleteFunc(all, func(name string) bool { return slices.Contains(locked, name) })
+		missing = slices.DeleteFunc(all, func(name string) bool {
+			return slices.ContainsFunc(held, func(h hold) bool { return h.database == name })
+		})
 	}
-	return holders, nil
+	return held, nil
 }
 
 // watch returns when ctx ends or a session is lost, and why.
-func watch(ctx context.Context, holders []Holder) error {
+func watch(ctx context.Context, held []hold) error {
 	within, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
-	for _, h := range holders {
+	for _, h := range held {
 		all.Go(func() {
 			if err := h.Await(within); within.Err() == nil {
-				stop(fmt.Errorf("a session that held it was lost: %w", err))
+				stop(fmt.Errorf("the session that held it in database %s was lost: %w", h.database, err))
 			}
 		})
 	}
@@ -235,8 +243,23 @@ func watch(ctx context.Context, holders []Holder) error {
 	return context.Cause(within)
 }
 
-func releaseAll(holders []Holder) {
-	for _, h := range slices.Backward(holders) {
-		h.Release()
+// releaseAll ends the sessions, the first one last: it clears away what the engine keeps of the others.
+func (k *Keeper) releaseAll(ctx context.Context, held []hold) {
+	for _, h := range slices.Backward(held) {
+		if h.database != k.First {
+			h.Release()
+		}
 	}
+	if len(held) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.Farewell)
+	defer cancel()
+	for _, h := range held[1:] {
+		if err := held[0].Clean(ctx, h.database); err != nil {
+			k.Log.Info("idle sessions of the engine are left for it to end", "database", h.database, "error", err)
+			break
+		}
+	}
+	held[0].Release()
 }

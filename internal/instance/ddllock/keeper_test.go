@@ -32,6 +32,8 @@ type server struct {
 	born   []string
 	locked map[string]*session
 	order  []string
+	// cleaned are the databases whose idle sessions were ended.
+	cleaned []string
 }
 
 type session struct {
@@ -61,6 +63,13 @@ func (h *session) Connectable(context.Context) ([]string, error) {
 	now := slices.Clone(h.of.databases)
 	h.of.databases, h.of.born = append(h.of.databases, h.of.born...), nil
 	return now, nil
+}
+
+func (h *session) Clean(_ context.Context, database string) error {
+	h.of.mu.Lock()
+	defer h.of.mu.Unlock()
+	h.of.cleaned = append(h.of.cleaned, database)
+	return nil
 }
 
 func (h *session) Await(ctx context.Context) error {
@@ -102,7 +111,7 @@ func place(t *testing.T, lease time.Duration) (*server, *ddllock.Keeper) {
 	t.Helper()
 	s := &server{databases: []string{"postgres", "template1", "app"}, refuse: map[string]error{}, locked: map[string]*session{}}
 	k := &ddllock.Keeper{
-		Open: s.open, First: "postgres", Lease: lease, Retry: 5 * time.Millisecond, Attempt: patience,
+		Open: s.open, First: "postgres", Lease: lease, Retry: 5 * time.Millisecond, Attempt: patience, Farewell: patience,
 		Changed: func() {}, Log: slog.New(slog.DiscardHandler),
 	}
 	t.Cleanup(k.Close)
@@ -146,6 +155,9 @@ func TestEveryDatabaseIsLockedInOneOrderAndReleasedAsAsked(t *testing.T) {
 	if held := s.held(); len(held) > 0 {
 		t.Errorf("still held: %q", held)
 	}
+	if d := cmp.Diff([]string{"template1", "app", "made meanwhile"}, s.cleaned); d != "" {
+		t.Errorf("cleaned (-want +got):\n%s", d)
+	}
 	put(t, k, instanceapi.Lock{Token: "1", Hold: true})
 	await(t, k, instanceapi.LockHeld) // nothing was lost, so the token may be used again
 }
@@ -176,7 +188,9 @@ func TestOneLostSessionLosesTheLockForGood(t *testing.T) {
 	s, k := place(t, time.Hour)
 	put(t, k, instanceapi.Lock{Token: "1", Hold: true})
 	await(t, k, instanceapi.LockHeld)
-	s.change(func() { s.locked["template1"].lost <- errors.New("terminating connection due to administrator command") })
+	s.change(func() {
+		s.locked["template1"].lost <- errors.New("terminating connection due to administrator command")
+	})
 	if got := await(t, k, instanceapi.LockLost); !strings.Contains(got.Message, "administrator command") {
 		t.Errorf("message %q", got.Message)
 	}
