@@ -19,6 +19,9 @@ const Port = 5432
 // written into the engine.
 const Superuser = "postgres"
 
+// InitialDatabase is a database that initdb makes beside the usual ones, and that users may drop.
+const InitialDatabase = "antdb"
+
 // MaxHostBytes is the length of pgxc_node.node_host, a column of type name.
 const MaxHostBytes = 63
 

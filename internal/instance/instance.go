@@ -18,12 +18,14 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/catalog"
 	"github.com/antdb-operator/antdb-operator/internal/instance/configure"
+	"github.com/antdb-operator/antdb-operator/internal/instance/ddllock"
 	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
 	"github.com/antdb-operator/antdb-operator/internal/instance/peers"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
 	"github.com/antdb-operator/antdb-operator/internal/instance/publish"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
 // Pods is the part of Kubernetes that an instance needs.
@@ -102,6 +104,10 @@ type Manager struct {
 	// life ends when the instance manager does, after the server has stopped.
 	life context.Context
 	end  context.CancelFunc
+	// toJoin brings what a node that is added is asked to become before its first start.
+	toJoin chan instanceapi.Join
+	// lock keeps DDL out of the cluster, on gc.
+	lock *ddllock.Keeper
 	// unlock gives the volume up; it belongs to the goroutine that prepares the first start.
 	unlock func()
 	// asking is set while the server is being asked for what the status tells.
@@ -110,6 +116,9 @@ type Manager struct {
 	mu    sync.Mutex // guards what follows
 	facts facts
 	known known
+	// joinAgain says that the data was thrown away after the first start, so that it is made anew beside the supervisor.
+	joinAgain bool
+	drain     draining
 	// stopCheck ends the check of the server's present life.
 	stopCheck context.CancelFunc
 }
@@ -123,6 +132,7 @@ func New(o Options) *Manager {
 		server:     dbadmin.Server{Sockets: o.Paths.Sockets, Port: o.Port},
 		configured: make(chan struct{}),
 		tend:       make(chan struct{}, 1),
+		toJoin:     make(chan instanceapi.Join, 1),
 		facts:      facts{role: o.Launch.Role, preparing: "getting ready to start"},
 		known:      known{fillPause: fillPause()},
 	}
@@ -131,6 +141,7 @@ func New(o Options) *Manager {
 	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn}
 	m.config = newConfigKeeper(m)
 	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
+	m.lock = m.newLock()
 	m.publisher = &publish.Publisher{
 		Pods: o.Pods, Pod: o.Launch.Instance, Now: time.Now, Log: o.Log,
 		FirstBackoff: 200 * time.Millisecond, LastBackoff: 10 * time.Second,
@@ -194,6 +205,8 @@ func (m *Manager) runServer(ctx, life context.Context) error {
 	began := time.Now()
 	m.log.Info("shutting down")
 	m.refresh(func(f *facts) { f.shuttingDown = true })
+	m.lock.Close()
+	m.stopDraining()
 	err := both.Wait()
 	if m.unlock != nil {
 		m.unlock()

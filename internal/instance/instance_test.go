@@ -45,6 +45,10 @@ func wantCode(t *testing.T, err error, code int) {
 func TestADatanodeIsMadeStartedAndServes(t *testing.T) {
 	r := serving(t, antdb.RoleDatanode, "dn1")
 	s := r.await("its position is known", func(s instanceapi.Status) bool { return s.LSN != "" && s.Message == "" })
+	if s.Volume == nil || s.Volume.Capacity <= 0 || s.Volume.Free > s.Volume.Capacity {
+		t.Errorf("volume %+v", s.Volume)
+	}
+	s.Volume = nil
 	want := instanceapi.Status{
 		Cluster: "demo", Node: "dn1", Instance: "demo-dn1-1", Role: antdb.RoleDatanode, Primary: true,
 		State: instanceapi.StateRunning, Accepting: true, Serving: true, Reason: instance.ReasonServing,

@@ -105,6 +105,11 @@ func (m *Manager) prepareVolume(ctx context.Context) error {
 	if err := m.ensureData(ctx, major); err != nil {
 		return err
 	}
+	return m.noteControl(ctx)
+}
+
+// noteControl reads what the data directory says of itself.
+func (m *Manager) noteControl(ctx context.Context) error {
 	control, err := m.engine.Control(ctx, m.o.Paths.Data())
 	if err != nil {
 		return err
@@ -126,23 +131,31 @@ func (m *Manager) ensureData(ctx context.Context, major int) error {
 		m.refresh(func(f *facts) { f.refused, f.volumeOurs = step.Message, false })
 		return errRefused
 	case volume.Make:
-		m.refresh(func(f *facts) { f.preparing, f.refused, f.volumeOurs = "making the data directory", "", true })
-		wal := ""
-		if m.o.Launch.WALVolume {
-			wal = m.o.Paths.WAL()
+		if m.o.Launch.Join {
+			return m.joinWhenAsked(ctx, major)
 		}
-		return volume.Maker{
-			Engine:       m.engine,
-			Self:         m.o.Launch.Identity,
-			Data:         m.o.Paths.Data(),
-			WAL:          wal,
-			PasswordFile: filepath.Join(m.o.Paths.Superuser, "password"),
-			Settings:     configure.SettingsPath(m.o.Paths.State()),
-			Log:          m.log,
-		}.Make(ctx, step)
+		m.refresh(func(f *facts) { f.preparing, f.refused, f.volumeOurs = "making the data directory", "", true })
+		return m.maker().Make(ctx, step)
 	case volume.Run:
+		m.joinedBefore(found.Data.Mark.Join)
 	}
 	return nil
+}
+
+func (m *Manager) maker() volume.Maker {
+	wal := ""
+	if m.o.Launch.WALVolume {
+		wal = m.o.Paths.WAL()
+	}
+	return volume.Maker{
+		Engine:       m.engine,
+		Self:         m.o.Launch.Identity,
+		Data:         m.o.Paths.Data(),
+		WAL:          wal,
+		PasswordFile: filepath.Join(m.o.Paths.Superuser, "password"),
+		Settings:     configure.SettingsPath(m.o.Paths.State()),
+		Log:          m.log,
+	}
 }
 
 // awaitConfig begins with the configuration that is there, or waits for one.

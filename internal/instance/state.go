@@ -34,6 +34,8 @@ type known struct {
 	fillPause    bootstrap.Patience
 	// restartFor and escapeFor are the tokens of what is under way.
 	restartFor, escapeFor string
+	join                  instanceapi.JoinStatus
+	stalePrepared         []string
 	news                  publish.News
 }
 
@@ -41,6 +43,8 @@ type known struct {
 type tokens struct {
 	Restarted string `json:"restarted,omitempty"`
 	Escaped   string `json:"escaped,omitempty"`
+	// Kept is the token of the join whose data is part of the cluster for good.
+	Kept string `json:"kept,omitempty"`
 }
 
 func (m *Manager) statePath(name string) string { return filepath.Join(m.o.Paths.State(), name) }
@@ -73,10 +77,13 @@ func (m *Manager) tell() {
 	m.publisher.Tell(news)
 }
 
-// report is a hash over what the operator acts upon. The write position moves by itself and the digest of the schema
-// with every statement of a user; neither shall wake anybody.
+// report is a hash over what the operator acts upon. What moves by itself or with every statement of a user shall wake
+// nobody: it is asked for while somebody wants to know it.
 func report(s instanceapi.Status) string {
-	s.LSN, s.SchemaDigest = "", ""
+	s.LSN, s.SchemaDigest, s.StalePrepared, s.Volume = "", "", nil, nil
+	if s.Drain != nil {
+		s.Drain = &instanceapi.DrainStatus{Token: s.Drain.Token, Done: s.Drain.Done}
+	}
 	text, err := json.Marshal(s)
 	if err != nil { // strings, numbers and booleans always marshal
 		panic(err)
@@ -117,7 +124,10 @@ func (m *Manager) present() instanceapi.Status {
 		Bootstrap:        m.known.bootstrap,
 		StaleCredentials: m.known.stale,
 		SchemaDigest:     m.known.schemaDigest,
+		StalePrepared:    m.known.stalePrepared,
+		Volume:           m.dataVolume(),
 	}
+	m.presentScaling(&s)
 	if f.role.HoldsCatalog() {
 		c := m.catalog.Status()
 		s.Catalog = &c

@@ -36,6 +36,14 @@ const statusPatience = 300 * time.Millisecond
 
 // Status tells how the instance is. While statements come back it asks the server first, and repairs the catalog.
 func (m *Manager) Status(ctx context.Context) instanceapi.Status {
+	m.askWithin(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.present()
+}
+
+// askWithin asks the server, and goes on without an answer after a moment.
+func (m *Manager) askWithin(ctx context.Context) {
 	asked := make(chan struct{})
 	if m.asking.CompareAndSwap(false, true) {
 		go func() {
@@ -51,9 +59,6 @@ func (m *Manager) Status(ctx context.Context) instanceapi.Status {
 		case <-ctx.Done():
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.present()
 }
 
 // ask brings what is known of the server up to date. What cannot be had is left as it was: the check tells whether
@@ -76,6 +81,8 @@ func (m *Manager) ask(ctx context.Context) {
 	}
 	m.noteStale(ctx, db)
 	m.noteDigest(ctx, db)
+	m.noteDrain(ctx, db)
+	m.notePrepared(ctx, db)
 	position, err := db.Position(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -22,6 +22,7 @@ const (
 	ReasonNoAnswer        = "NoAnswer"
 	ReasonNoTopology      = "NoTopology"
 	ReasonCatalogDiffers  = "CatalogDiffers"
+	ReasonDraining        = "Draining"
 )
 
 // facts are all that a verdict depends on.
@@ -38,7 +39,9 @@ type facts struct {
 	server       supervise.Snapshot
 	restarting   string
 	shuttingDown bool
-	check        check.Report
+	// draining says that applications shall leave.
+	draining bool
+	check    check.Report
 	// given, equal and catalogError speak of the catalog of gc and coordinators.
 	given, equal bool
 	catalogError string
@@ -113,6 +116,8 @@ func judgeCatalog(f facts) verdict {
 	switch {
 	case !f.given:
 		v.reason, v.message = ReasonNoTopology, "the operator has not given a topology yet"
+	case f.equal && f.draining:
+		v.reason, v.message = ReasonDraining, "no new sessions of applications are let in, and those that are left come to their end"
 	case f.equal:
 		v.serving, v.reason = true, ReasonServing
 	case f.catalogError != "":

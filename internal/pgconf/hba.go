@@ -25,6 +25,8 @@ type Access struct {
 	// Peers are the addresses of the cluster's own pods. Nodes talk to each other without a password, as the engine
 	// cannot send one.
 	Peers []netip.Addr
+	// Closed keeps everybody else out, whatever Lines say.
+	Closed bool
 	// SuperuserAccess lets the superuser in from elsewhere, as Lines say.
 	SuperuserAccess bool
 	// Lines for clients.
@@ -45,6 +47,9 @@ func HBA(a Access) string {
 	for _, p := range slices.Compact(peers) {
 		fmt.Fprintf(&b, "host all all %s/%d trust\n", p, p.BitLen())
 		fmt.Fprintf(&b, "host replication all %s/%d trust\n", p, p.BitLen())
+	}
+	if a.Closed {
+		b.WriteString(NobodyHBA + "\n")
 	}
 	if !a.SuperuserAccess {
 		fmt.Fprintf(&b, "host all %s 0.0.0.0/0 reject\n", antdb.Superuser)

@@ -30,7 +30,7 @@ func (k *Keeper) write(c instanceapi.Config) error {
 
 // writeAccess writes pg_hba.conf if it changes. The caller holds mu.
 func (k *Keeper) writeAccess(c instanceapi.Config) (changed bool, err error) {
-	text := pgconf.HBA(pgconf.Access{Peers: k.peers, SuperuserAccess: c.SuperuserAccess, Lines: c.HBA})
+	text := pgconf.HBA(pgconf.Access{Peers: k.peers, Closed: k.closed, SuperuserAccess: c.SuperuserAccess, Lines: c.HBA})
 	if text == k.access {
 		return false, nil
 	}
@@ -56,6 +56,24 @@ func (k *Keeper) SetPeers(peers []netip.Addr) error {
 	}
 	if changed {
 		k.Log.Info("addresses of the cluster changed", "peers", peers)
+		k.Server.Reload()
+	}
+	return nil
+}
+
+// CloseDoor lets nobody in but the cluster itself, or opens to others again.
+func (k *Keeper) CloseDoor(closed bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = closed
+	if k.current == nil {
+		return nil
+	}
+	changed, err := k.writeAccess(*k.current)
+	if err != nil {
+		return fmt.Errorf("change who is let in: %w", err)
+	}
+	if changed {
 		k.Server.Reload()
 	}
 	return nil

@@ -57,6 +57,8 @@ type Keeper struct {
 	suspect *instanceapi.Config
 	strikes int
 	peers   []netip.Addr
+	// closed says that nobody but the cluster itself is let in.
+	closed bool
 	// access is the text of pg_hba.conf as it was written last.
 	access string
 	status instanceapi.ConfigStatus

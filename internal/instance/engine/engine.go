@@ -73,6 +73,63 @@ func (e Engine) InitDB(ctx context.Context, data, wal, passwordFile string) erro
 	return err
 }
 
+// source is how another node is reached to copy from it: without a password, and never waiting for one that vanished.
+func source(host string) string {
+	return fmt.Sprintf("host=%s port=%d user=%s connect_timeout=10 keepalives_idle=15 keepalives_interval=5 keepalives_count=3",
+		host, antdb.Port, antdb.Superuser)
+}
+
+// BaseBackup copies the data directory of another node. It is on disk when the program has ended.
+func (e Engine) BaseBackup(ctx context.Context, from, data, wal string) error {
+	args := []string{
+		"-d", source(from), "--no-password", "-D", data, "--nodename", e.Node, "--wal-method=stream", "--checkpoint=fast",
+	}
+	if wal != "" {
+		args = append(args, "--waldir", wal)
+	}
+	_, _, err := e.Children.Run(e.command(ctx, "pg_basebackup", args...))
+	return err
+}
+
+// RecoverCopy brings a copied data directory into a consistent state without becoming part of any cluster: a server
+// without network and without helpers recovers and ends. adb_check_sync_nextid=off makes it leave out what the log says
+// of two-phase transactions, which are the source's to decide.
+func (e Engine) RecoverCopy(ctx context.Context, data string) error {
+	_, _, err := e.Children.Run(e.command(ctx, "postgres", "--single", e.Role.Flag(), "-D", data,
+		"-c", "adb_check_sync_nextid=off", "-c", "pgxc_node_name="+e.Node, "-c", "max_prepared_transactions=1000",
+		antdb.Superuser))
+	return err
+}
+
+// DumpSchema writes the schemas, roles and databases of another node to a file, without rows.
+func (e Engine) DumpSchema(ctx context.Context, from, file string) error {
+	_, _, err := e.Children.Run(e.command(ctx, "pg_dumpall", "-d", source(from), "--no-password",
+		"--schema-only", "--dump-adb_slot", "-f", file))
+	return err
+}
+
+// LoadingServer is the command line of a server in restore mode that takes local connections only, on a data directory
+// without our settings.
+func (e Engine) LoadingServer(data, sockets string) *exec.Cmd {
+	return e.command(context.Background(), "postgres", "--restoremode", "-D", data, "-c", "listen_addresses=",
+		"-c", "unix_socket_directories="+sockets, "-c", "port="+strconv.Itoa(antdb.Port))
+}
+
+// Load runs a dump on the local server and returns what was complained of. It goes on after errors.
+func (e Engine) Load(ctx context.Context, sockets, file string) (complaints string, err error) {
+	_, complaints, err = e.Children.Run(e.command(ctx, "psql", "-h", sockets, "-p", strconv.Itoa(antdb.Port), "-U", antdb.Superuser,
+		"-d", antdb.Superuser, "--no-psqlrc", "--quiet", "-o", os.DevNull,
+		"-c", "DROP DATABASE IF EXISTS "+antdb.InitialDatabase, "-f", file))
+	return complaints, err
+}
+
+// Freeze marks every row of every database of the local server as older than all transactions.
+func (e Engine) Freeze(ctx context.Context, sockets string) error {
+	_, _, err := e.Children.Run(e.command(ctx, "vacuumdb", "-h", sockets, "-p", strconv.Itoa(antdb.Port), "-U", antdb.Superuser,
+		"--all", "--freeze", "--quiet"))
+	return err
+}
+
 var controlLine = regexp.MustCompile(`(?m)^([^:\n]+):\s+(.*)$`)
 
 // Control is what pg_controldata tells of a data directory.

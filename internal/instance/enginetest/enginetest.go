@@ -26,9 +26,15 @@ const SystemIdentifier = "7711170310482305051"
 // Main runs the program under whose name the test binary was started, and does not return then. A TestMain calls it
 // first.
 func Main() {
-	programs := map[string]func([]string) int{"initdb": initdb, "postgres": postgres, "pg_controldata": controldata}
-	if run, ok := programs[filepath.Base(os.Args[0])]; ok {
+	if run, ok := programs()[filepath.Base(os.Args[0])]; ok {
 		os.Exit(run(os.Args[1:]))
+	}
+}
+
+func programs() map[string]func([]string) int {
+	return map[string]func([]string) int{
+		"initdb": initdb, "postgres": postgres, "pg_controldata": controldata,
+		"pg_basebackup": baseBackup, "pg_dumpall": dumpAll, "psql": load, "vacuumdb": freeze,
 	}
 }
 
@@ -46,7 +52,7 @@ func Install(t *testing.T) Control {
 		t.Fatal(err)
 	}
 	bin, folder := t.TempDir(), t.TempDir()
-	for _, name := range []string{"initdb", "postgres", "pg_controldata"} {
+	for name := range programs() {
 		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -63,6 +69,10 @@ const (
 	HangSQL   = "hang-sql"   // statements that need a snapshot do not come back
 	HangStart = "hang-start" // postgres does not get as far as its signal handlers
 	FailStart = "fail-start" // postgres gives up while it starts
+	HangCopy  = "hang-copy"  // pg_basebackup and pg_dumpall do not end
+	FailCopy  = "fail-copy"  // they are refused by their source
+	FailLoad  = "fail-load"  // psql complains of something that is not to be expected
+	Prepared  = "prepared"   // the copied coordinator holds a prepared transaction
 )
 
 // On switches something on.

@@ -26,6 +26,9 @@ func postgres(args []string) int {
 	if option(args, "-C") != "" {
 		return checkSettings(strings.TrimPrefix(option(args, "-c"), "config_file="))
 	}
+	if args[0] == "--single" {
+		return recoverAlone(data, args)
+	}
 	note("start %s", strings.Join(args, " "))
 	return serve(data, args)
 }
@@ -78,6 +81,11 @@ func serve(data string, args []string) int {
 		return fatal(err.Error())
 	}
 	conf := settings(filepath.Join(data, "postgresql.conf"))
+	for i, a := range args {
+		if name, value, ok := strings.Cut(a, "="); ok && i > 0 && args[i-1] == "-c" {
+			conf[name] = value
+		}
+	}
 	if holder := firstLine("postmaster.pid"); holder != "" {
 		if pid, err := strconv.Atoi(holder); err == nil && syscall.Kill(pid, 0) == nil {
 			return fatal(fmt.Sprintf("lock file \"postmaster.pid\" already exists (%d)", pid))

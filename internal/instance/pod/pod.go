@@ -31,6 +31,8 @@ type Launch struct {
 	Role antdb.Role
 	// WALVolume says that the write-ahead log has a volume of its own.
 	WALVolume bool
+	// Join says that the node is added to a running cluster: its data is made as the operator says, and not before.
+	Join bool
 	// Database and Owner are the application's; empty without spec.bootstrap.
 	Database, Owner string
 }
@@ -55,6 +57,7 @@ func FromEnv(getenv func(string) string) (Launch, error) {
 		},
 		Role:      antdb.Role(required(instanceapi.EnvRole)),
 		WALVolume: strings.EqualFold(getenv(instanceapi.EnvWALVolume), "true"),
+		Join:      strings.EqualFold(getenv(instanceapi.EnvJoin), "true"),
 		Database:  getenv(instanceapi.EnvDatabase),
 		Owner:     getenv(instanceapi.EnvOwner),
 	}

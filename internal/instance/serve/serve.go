@@ -27,6 +27,9 @@ type Instance interface {
 	ApplyCredentials(context.Context) error
 	Reach(context.Context) (instanceapi.Reach, error)
 	Escape(context.Context, instanceapi.Escape) error
+	Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error)
+	Join(context.Context, instanceapi.Join) error
+	Drain(context.Context, instanceapi.Drain) (instanceapi.DrainStatus, error)
 }
 
 // Refusal is an error that has its own HTTP status. Every other error is answered with 500.
@@ -75,6 +78,9 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("POST "+instanceapi.PathRestart, post(http.StatusAccepted, i.Restart))
 	v1.HandleFunc("POST "+instanceapi.PathBootstrap, post(http.StatusAccepted, i.Bootstrap))
 	v1.HandleFunc("POST "+instanceapi.PathEscape, post(http.StatusAccepted, i.Escape))
+	v1.HandleFunc("PUT "+instanceapi.PathLock, put(i.Lock))
+	v1.HandleFunc("POST "+instanceapi.PathJoin, post(http.StatusAccepted, i.Join))
+	v1.HandleFunc("PUT "+instanceapi.PathDrain, put(i.Drain))
 	v1.HandleFunc("POST "+instanceapi.PathCredentials, get(func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, i.ApplyCredentials(ctx)
 	}))

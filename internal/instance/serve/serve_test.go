@@ -44,6 +44,15 @@ func (f *fake) Bootstrap(context.Context, instanceapi.Bootstrap) error { return 
 func (f *fake) ApplyCredentials(context.Context) error                 { return nil }
 func (f *fake) Reach(context.Context) (instanceapi.Reach, error)       { return instanceapi.Reach{}, nil }
 func (f *fake) Escape(context.Context, instanceapi.Escape) error       { return serve.Never("not gc") }
+func (f *fake) Join(context.Context, instanceapi.Join) error           { return nil }
+
+func (f *fake) Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error) {
+	return instanceapi.LockStatus{}, serve.Never("not gc")
+}
+
+func (f *fake) Drain(context.Context, instanceapi.Drain) (instanceapi.DrainStatus, error) {
+	return instanceapi.DrainStatus{}, nil
+}
 
 // authority signs certificates.
 type authority struct {

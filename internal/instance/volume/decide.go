@@ -16,6 +16,8 @@ import (
 type Mark struct {
 	pod.Identity
 	SystemIdentifier string `json:"systemIdentifier"`
+	// Join is the token of the join that made the data of a node that was added to a running cluster.
+	Join string `json:"join,omitempty"`
 }
 
 // Folder is what a volume holds under the name of a finished folder.

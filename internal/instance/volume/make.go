@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,6 +28,10 @@ type Initializer interface {
 type Maker struct {
 	Engine Initializer
 	Self   pod.Identity
+	// Fill puts the content into the half-made folders; nil runs initdb. wal is empty for the usual place.
+	Fill func(ctx context.Context, data, wal string) error
+	// Join is the token of the join that asked for it, if one did.
+	Join string
 	// Data is the data directory to make and WAL the folder of its log; empty for the usual place.
 	Data, WAL string
 	// PasswordFile holds the superuser's password. It is read where it is, so that no copy can be left behind.
@@ -45,21 +50,22 @@ func (m Maker) Make(ctx context.Context, step Make) error {
 			return fmt.Errorf("remove half-made folder: %w", err)
 		}
 	}
-	if err := checkPassword(m.PasswordFile); err != nil {
-		return err
-	}
 	data, wal := pod.HalfMade(m.Data), ""
 	if m.WAL != "" {
 		wal = pod.HalfMade(m.WAL)
 	}
-	if err := m.Engine.InitDB(ctx, data, wal, m.PasswordFile); err != nil {
+	fill := m.Fill
+	if fill == nil {
+		fill = m.Init
+	}
+	if err := fill(ctx, data, wal); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	control, err := m.Engine.Control(ctx, data)
 	if err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	if err := m.furnish(data, wal, Mark{Identity: m.Self, SystemIdentifier: control.SystemIdentifier}); err != nil {
+	if err := m.furnish(data, wal, Mark{Identity: m.Self, SystemIdentifier: control.SystemIdentifier, Join: m.Join}); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	if wal != "" {
@@ -71,6 +77,26 @@ func (m Maker) Make(ctx context.Context, step Make) error {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	m.Log.Info("data directory made", "path", m.Data, "systemIdentifier", control.SystemIdentifier)
+	return nil
+}
+
+// Init fills folders with an empty database.
+func (m Maker) Init(ctx context.Context, data, wal string) error {
+	if err := checkPassword(m.PasswordFile); err != nil {
+		return err
+	}
+	return m.Engine.InitDB(ctx, data, wal, m.PasswordFile)
+}
+
+// Discard marks a finished data directory as half made, so that the next look at the volume removes it.
+func Discard(data string) error {
+	half := pod.HalfMade(data)
+	if err := os.RemoveAll(half); err != nil {
+		return fmt.Errorf("discard %s: %w", data, err)
+	}
+	if err := rename(data, half); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("discard %s: %w", data, err)
+	}
 	return nil
 }
 

@@ -78,6 +78,23 @@ func (c *Client) Escape(ctx context.Context, e instanceapi.Escape) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathEscape, e, nil)
 }
 
+// Lock asks gc for the lock that keeps DDL out, or gives it up.
+func (c *Client) Lock(ctx context.Context, l instanceapi.Lock) (instanceapi.LockStatus, error) {
+	var s instanceapi.LockStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathLock, l, &s)
+}
+
+// Join asks a node that is added to make its data; the instance reports how far it is.
+func (c *Client) Join(ctx context.Context, j instanceapi.Join) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathJoin, j, nil)
+}
+
+// Drain asks a coordinator to let its sessions end and to take no new ones.
+func (c *Client) Drain(ctx context.Context, d instanceapi.Drain) (instanceapi.DrainStatus, error) {
+	var s instanceapi.DrainStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathDrain, d, &s)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (err error) {
 	var body io.Reader
 	if in != nil {
