@@ -73,10 +73,13 @@ func (m *Manager) tell() {
 	m.publisher.Tell(news)
 }
 
-// report is a hash over what the operator acts upon. The write position moves by itself and the digest of the schema
-// with every statement of a user; neither shall wake anybody.
+// report is a hash over what the operator acts upon. The write position moves by itself, the digest of the schema
+// with every statement of a user, and the numbers of a move with every table; none of them shall wake anybody.
 func report(s instanceapi.Status) string {
 	s.LSN, s.SchemaDigest = "", ""
+	if s.Move != nil {
+		s.Move = &instanceapi.MoveStatus{Token: s.Move.Token, Phase: s.Move.Phase}
+	}
 	text, err := json.Marshal(s)
 	if err != nil { // strings, numbers and booleans always marshal
 		panic(err)
@@ -117,6 +120,7 @@ func (m *Manager) present() instanceapi.Status {
 		Bootstrap:        m.known.bootstrap,
 		StaleCredentials: m.known.stale,
 		SchemaDigest:     m.known.schemaDigest,
+		Move:             m.mover.Status(),
 	}
 	if f.role.HoldsCatalog() {
 		c := m.catalog.Status()

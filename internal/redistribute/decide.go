@@ -40,6 +40,8 @@ type Step struct {
 type Target struct {
 	Table Table
 	To    []string
+	// Rows and Bytes are of everything that moves with it.
+	Rows, Bytes int64
 	// Childless are the partitioned tables below it, or itself, that have no partition.
 	Childless []Table
 }
@@ -161,7 +163,7 @@ func decide(members []Table, w Wish) (step Step, fixed []string) {
 		}
 		target := Target{Table: root, To: targets[root.ID]}
 		for _, t := range tree {
-			step.Rows, step.Bytes = step.Rows+t.Rows, step.Bytes+t.Bytes
+			target.Rows, target.Bytes = target.Rows+t.Rows, target.Bytes+t.Bytes
 			if t.Strategy != "" && !slices.ContainsFunc(tree, func(c Table) bool { return slices.Contains(c.Parents, t.ID) }) {
 				target.Childless = append(target.Childless, t)
 			}
@@ -169,6 +171,7 @@ func decide(members []Table, w Wish) (step Step, fixed []string) {
 		if root.Copied && (len(tree) > 1 || root.Strategy != "") {
 			step.Refused = copiedTree
 		}
+		step.Rows, step.Bytes = step.Rows+target.Rows, step.Bytes+target.Bytes
 		step.replicated = step.replicated && root.Locator == replicated
 		step.gains = step.gains || slices.ContainsFunc(target.To, func(n string) bool { return !slices.Contains(root.Nodes, n) })
 		step.Targets = append(step.Targets, target)

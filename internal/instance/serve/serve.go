@@ -27,6 +27,8 @@ type Instance interface {
 	ApplyCredentials(context.Context) error
 	Reach(context.Context) (instanceapi.Reach, error)
 	Escape(context.Context, instanceapi.Escape) error
+	Move(context.Context, instanceapi.Move) error
+	Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error)
 }
 
 // Refusal is an error that has its own HTTP status. Every other error is answered with 500.
@@ -75,6 +77,10 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("POST "+instanceapi.PathRestart, post(http.StatusAccepted, i.Restart))
 	v1.HandleFunc("POST "+instanceapi.PathBootstrap, post(http.StatusAccepted, i.Bootstrap))
 	v1.HandleFunc("POST "+instanceapi.PathEscape, post(http.StatusAccepted, i.Escape))
+	v1.HandleFunc("POST "+instanceapi.PathMove, post(http.StatusAccepted, i.Move))
+	v1.HandleFunc("GET "+instanceapi.PathEmpty+"{datanode}", func(w http.ResponseWriter, r *http.Request) {
+		get(func(ctx context.Context) (instanceapi.Emptiness, error) { return i.Empty(ctx, r.PathValue("datanode")) })(w, r)
+	})
 	v1.HandleFunc("POST "+instanceapi.PathCredentials, get(func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, i.ApplyCredentials(ctx)
 	}))

@@ -43,7 +43,11 @@ func (f *fake) Restart(_ context.Context, r instanceapi.Restart) error { f.resta
 func (f *fake) Bootstrap(context.Context, instanceapi.Bootstrap) error { return errors.New("broken") }
 func (f *fake) ApplyCredentials(context.Context) error                 { return nil }
 func (f *fake) Reach(context.Context) (instanceapi.Reach, error)       { return instanceapi.Reach{}, nil }
-func (f *fake) Escape(context.Context, instanceapi.Escape) error       { return serve.Never("not gc") }
+func (f *fake) Move(context.Context, instanceapi.Move) error           { return serve.NotYet("busy") }
+func (f *fake) Empty(_ context.Context, datanode string) (instanceapi.Emptiness, error) {
+	return instanceapi.Emptiness{Tables: []string{"app.public.t on " + datanode}}, nil
+}
+func (f *fake) Escape(context.Context, instanceapi.Escape) error { return serve.Never("not gc") }
 
 // authority signs certificates.
 type authority struct {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
@@ -76,6 +77,17 @@ func (c *Client) Reach(ctx context.Context) (instanceapi.Reach, error) {
 // Escape asks gc to forget coordinators that it waits for; the instance reports when it is done.
 func (c *Client) Escape(ctx context.Context, e instanceapi.Escape) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathEscape, e, nil)
+}
+
+// Move asks gc to move rows between datanodes, or to stop that; the instance reports when it is done.
+func (c *Client) Move(ctx context.Context, m instanceapi.Move) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathMove, m, nil)
+}
+
+// Empty asks gc which tables still lie on a datanode.
+func (c *Client) Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error) {
+	var e instanceapi.Emptiness
+	return e, c.do(ctx, http.MethodGet, instanceapi.PathEmpty+url.PathEscape(datanode), nil, &e)
 }
 
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (err error) {
