@@ -69,16 +69,15 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, sql string) 
 	return s.Exec(ctx, sql)
 }
 
-// Dead tells that the connection is of no use any more.
-func (s *Session) Dead() bool { return s.conn.IsClosed() }
-
 // Hindrance says what a failure means for whoever thinks of trying again.
 type Hindrance int
 
 // The kinds of failures.
 const (
-	// Passing ones end by themselves: locks, timeouts, restarts, connections that were lost.
-	Passing Hindrance = iota
+	// Busy ones end by themselves: somebody holds a lock.
+	Busy Hindrance = iota
+	// Away ones concern everything: a node or the connection is gone.
+	Away
 	// Unclear ones come without a reason of their own: the engine gives one code to refusals and to mishaps.
 	Unclear
 	// Lasting ones stay until somebody changes something.
@@ -87,30 +86,50 @@ const (
 	Gone
 )
 
-// Judge tells what kind of failure an error is, by the server's code. A remote node's own code is not passed on, only
-// its words are.
+// words tell what kind of failure a remote node met: of its answer only the words are passed on, and not the code.
+var words = []struct {
+	text string
+	kind Hindrance
+}{
+	{"lock timeout", Busy},
+	{"statement timeout", Busy},
+	{"deadlock detected", Busy},
+	{"locked cluster", Busy},
+	{"cluster already in progress", Busy},
+	{"could not connect", Away},
+	{"server closed the connection", Away},
+	{"is starting up", Away},
+	{"is shutting down", Away},
+	{"terminating connection", Away},
+	{"poolmgr", Away},
+	{"GTM", Away},
+	{"No space left on device", Lasting},
+}
+
+// kinds of failures by the server's code or its class.
+var kinds = map[string]Hindrance{
+	"42P01": Gone, "3D000": Gone, "3F000": Gone, // no such table, database, schema
+	"53100": Lasting, "57014": Busy, // the disk is full; cancelled
+	"25": Busy, "40": Busy, "53": Busy, "55": Busy, // read-only while locked, rollback, resources, locks
+	"08": Away, "57": Away, // connection, intervention
+	"XX": Unclear,
+}
+
+// Judge tells what kind of failure an error is.
 func Judge(err error) Hindrance {
 	refusal, ok := errors.AsType[*ServerError](err)
 	if !ok {
-		return Passing // no answer: the connection or the server went away
+		return Away // no answer
 	}
-	text := refusal.Error()
-	for _, busy := range []string{"lock timeout", "statement timeout", "deadlock detected", "locked cluster"} {
-		if strings.Contains(text, busy) {
-			return Passing
+	for _, w := range words {
+		if strings.Contains(refusal.text, w.text) {
+			return w.kind
 		}
 	}
-	switch refusal.Code {
-	case "42P01", "3D000", "3F000": // no such table, database, schema
-		return Gone
-	case "53100": // the disk is full
-		return Lasting
-	}
-	switch refusal.Code[:min(2, len(refusal.Code))] {
-	case "08", "25", "40", "53", "55", "57": // connection, state of transaction, rollback, resources, locks, intervention
-		return Passing
-	case "XX":
-		return Unclear
+	for _, code := range []string{refusal.Code, refusal.Code[:min(2, len(refusal.Code))]} {
+		if kind, ok := kinds[code]; ok {
+			return kind
+		}
 	}
 	return Lasting
 }

@@ -84,7 +84,7 @@ func (m *Mover) Ask(life context.Context, order instanceapi.Move) error {
 	m.status = instanceapi.MoveStatus{Token: order.Token, Phase: instanceapi.MoveRunning, Message: "reading the catalogs"}
 	var wanted context.Context
 	wanted, m.cancel = context.WithCancel(life)
-	go m.run(&work{Mover: m, order: order, wanted: wanted, attempts: map[string]int{}, notBefore: map[string]time.Time{}, failed: map[string]string{}}, life)
+	go m.run(&work{Mover: m, order: order, wanted: wanted, attempts: map[string]int{}, unclear: map[string]int{}, notBefore: map[string]time.Time{}, failed: map[string]string{}}, life)
 	return nil
 }
 

@@ -57,13 +57,14 @@ func (w *work) read(ctx context.Context, database string, ask func(context.Conte
 	return err
 }
 
-// measured reads the tables of the session's database with their sizes. Only datanodes that hold something are asked.
+// measured reads the tables of the session's database with their sizes. The datanodes that hold something are asked,
+// and those that shall: while one of them is away, nothing is moved.
 func (w *work) measured(ctx context.Context) ([]redistribute.Table, error) {
 	tables, err := w.session.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var nodes []string
+	nodes := slices.Clone(w.order.Onto)
 	for _, t := range tables {
 		nodes = append(nodes, t.Nodes...)
 	}

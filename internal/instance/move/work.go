@@ -21,6 +21,13 @@ const (
 	unclearTries = 5
 )
 
+// Whoever waits in a pause looks only every 100 ms whether it is over, and would miss the moment between two of them. So
+// after that much of pauses there is a breath that is longer than that.
+const (
+	breathAfter = 250 * time.Millisecond
+	breath      = 150 * time.Millisecond
+)
+
 // work is one move under way. It belongs to one goroutine.
 type work struct {
 	*Mover
@@ -30,12 +37,16 @@ type work struct {
 
 	session  Session
 	database string
-	// attempts, notBefore and failed are of steps, by database and name.
+	// away counts failures in a row because a node was away.
+	away int
+	// What follows is of steps, by database and name.
 	attempts  map[string]int
+	unclear   map[string]int
 	notBefore map[string]time.Time
 	failed    map[string]string
 	done      []instanceapi.TableMove
-	spent     time.Duration
+	// spent is the time in pauses that moved something, and held that since the last breath.
+	spent, held time.Duration
 }
 
 func key(s redistribute.Step) string { return s.Database + "." + s.Name() }
@@ -99,7 +110,9 @@ func (w *work) pass(life context.Context, steps []redistribute.Step) (next time.
 			continue
 		}
 		tried = true
-		w.step(life, s)
+		if !w.step(life, s) {
+			return pause(w.away)
+		}
 	}
 	if tried {
 		return 0
@@ -107,12 +120,13 @@ func (w *work) pass(life context.Context, steps []redistribute.Step) (next time.
 	return next
 }
 
-// step moves the tables of one step, or says why not.
-func (w *work) step(life context.Context, s redistribute.Step) {
+// step moves the tables of one step, or says why not. It returns false if a node is away, so that others need not be
+// tried: each would hold the cluster up in vain.
+func (w *work) step(life context.Context, s redistribute.Step) bool {
 	name := key(s)
 	if s.Refused != "" {
 		w.fail(s, s.Refused)
-		return
+		return true
 	}
 	w.mark(s, "Running", "")
 	began := w.Now()
@@ -125,29 +139,49 @@ func (w *work) step(life context.Context, s redistribute.Step) {
 	w.note(func(status *instanceapi.MoveStatus) {
 		status.LongestPauseMillis = max(status.LongestPauseMillis, took.Milliseconds())
 	})
+	w.breathe(took)
 	if err == nil {
-		w.spent += took
+		w.spent, w.away = w.spent+took, 0
 		w.finish(s)
-		return
+		return true
 	}
 	w.leave()
-	w.attempts[name]++
+	w.Log.Warn("table not moved", "table", name, "attempt", w.attempts[name]+1, "error", err)
 	kind := dbadmin.Judge(err)
-	w.Log.Warn("table not moved", "table", name, "attempt", w.attempts[name], "error", err)
+	if kind == dbadmin.Unclear {
+		w.unclear[name]++
+	}
 	switch {
 	case kind == dbadmin.Gone: // the next plan will not name it
-		return
-	case kind == dbadmin.Lasting, kind == dbadmin.Unclear && w.attempts[name] >= unclearTries:
+		return true
+	case kind == dbadmin.Lasting, w.unclear[name] >= unclearTries:
 		w.fail(s, err.Error())
-		return
+		return true
+	case kind == dbadmin.Away:
+		w.away++
+		w.putOff(s, pause(w.away), err)
+		return false
 	}
-	wait := pause(w.attempts[name])
-	w.notBefore[name] = w.Now().Add(wait)
+	w.attempts[name]++
+	w.notBefore[name] = w.Now().Add(pause(w.attempts[name]))
+	w.putOff(s, pause(w.attempts[name]), err)
+	return true
+}
+
+func (w *work) putOff(s redistribute.Step, wait time.Duration, err error) {
 	w.note(func(status *instanceapi.MoveStatus) {
 		status.Retries++
-		status.Message = fmt.Sprintf("%s is put off, the next try is in %s: %s", name, wait, err)
+		status.Message = fmt.Sprintf("%s is put off, the next try is in %s: %s", key(s), wait, err)
 	})
 	w.mark(s, "Waiting", err.Error())
+}
+
+// breathe lets through whoever waited, when the cluster was held long enough.
+func (w *work) breathe(took time.Duration) {
+	if w.held += took; w.held >= breathAfter {
+		w.held = 0
+		w.Sleep(w.wanted, breath)
+	}
 }
 
 func (w *work) fail(s redistribute.Step, reason string) {
