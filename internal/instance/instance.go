@@ -20,6 +20,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/configure"
 	"github.com/antdb-operator/antdb-operator/internal/instance/ddllock"
 	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
+	"github.com/antdb-operator/antdb-operator/internal/instance/move"
 	"github.com/antdb-operator/antdb-operator/internal/instance/peers"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
@@ -94,6 +95,7 @@ type Manager struct {
 	catalog    *catalog.Keeper
 	peers      *peers.Set
 	publisher  *publish.Publisher
+	mover      *move.Mover
 	supervisor *supervise.Supervisor
 	server     dbadmin.Server
 
@@ -140,6 +142,7 @@ func New(o Options) *Manager {
 	m.engine = engine.Engine{Children: m.children, Role: o.Launch.Role, Node: o.Launch.Node}
 	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn}
 	m.config = newConfigKeeper(m)
+	m.mover = newMover(m)
 	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
 	m.lock = m.newLock()
 	m.publisher = &publish.Publisher{

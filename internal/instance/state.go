@@ -77,12 +77,15 @@ func (m *Manager) tell() {
 	m.publisher.Tell(news)
 }
 
-// report is a hash over what the operator acts upon. What moves by itself or with every statement of a user shall wake
-// nobody: it is asked for while somebody wants to know it.
+// report is a hash over what the operator acts upon. What moves by itself, with every statement of a user or with every
+// table of a move shall wake nobody: it is asked for while somebody wants to know it.
 func report(s instanceapi.Status) string {
 	s.LSN, s.SchemaDigest, s.StalePrepared, s.Volume = "", "", nil, nil
 	if s.Drain != nil {
 		s.Drain = &instanceapi.DrainStatus{Token: s.Drain.Token, Done: s.Drain.Done}
+	}
+	if s.Move != nil {
+		s.Move = &instanceapi.MoveStatus{Token: s.Move.Token, Phase: s.Move.Phase}
 	}
 	text, err := json.Marshal(s)
 	if err != nil { // strings, numbers and booleans always marshal
@@ -126,6 +129,7 @@ func (m *Manager) present() instanceapi.Status {
 		SchemaDigest:     m.known.schemaDigest,
 		StalePrepared:    m.known.stalePrepared,
 		Volume:           m.dataVolume(),
+		Move:             m.mover.Status(),
 	}
 	m.presentScaling(&s)
 	if f.role.HoldsCatalog() {

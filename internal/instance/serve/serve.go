@@ -30,6 +30,8 @@ type Instance interface {
 	Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error)
 	Join(context.Context, instanceapi.Join) error
 	Drain(context.Context, instanceapi.Drain) (instanceapi.DrainStatus, error)
+	Move(context.Context, instanceapi.Move) error
+	Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error)
 }
 
 // Refusal is an error that has its own HTTP status. Every other error is answered with 500.
@@ -81,6 +83,10 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("PUT "+instanceapi.PathLock, put(i.Lock))
 	v1.HandleFunc("POST "+instanceapi.PathJoin, post(http.StatusAccepted, i.Join))
 	v1.HandleFunc("PUT "+instanceapi.PathDrain, put(i.Drain))
+	v1.HandleFunc("POST "+instanceapi.PathMove, post(http.StatusAccepted, i.Move))
+	v1.HandleFunc("GET "+instanceapi.PathEmpty+"{datanode}", func(w http.ResponseWriter, r *http.Request) {
+		get(func(ctx context.Context) (instanceapi.Emptiness, error) { return i.Empty(ctx, r.PathValue("datanode")) })(w, r)
+	})
 	v1.HandleFunc("POST "+instanceapi.PathCredentials, get(func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, i.ApplyCredentials(ctx)
 	}))

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
@@ -93,6 +94,17 @@ func (c *Client) Join(ctx context.Context, j instanceapi.Join) error {
 func (c *Client) Drain(ctx context.Context, d instanceapi.Drain) (instanceapi.DrainStatus, error) {
 	var s instanceapi.DrainStatus
 	return s, c.do(ctx, http.MethodPut, instanceapi.PathDrain, d, &s)
+}
+
+// Move asks gc to move rows between datanodes, or to stop that; the instance reports when it is done.
+func (c *Client) Move(ctx context.Context, m instanceapi.Move) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathMove, m, nil)
+}
+
+// Empty asks gc which tables still lie on a datanode.
+func (c *Client) Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error) {
+	var e instanceapi.Emptiness
+	return e, c.do(ctx, http.MethodGet, instanceapi.PathEmpty+url.PathEscape(datanode), nil, &e)
 }
 
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (err error) {
