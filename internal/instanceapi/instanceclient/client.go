@@ -78,6 +78,34 @@ func (c *Client) Escape(ctx context.Context, e instanceapi.Escape) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathEscape, e, nil)
 }
 
+// Lock asks gc to hold or to give up the lock that keeps DDL out.
+func (c *Client) Lock(ctx context.Context, l instanceapi.Lock) (instanceapi.LockStatus, error) {
+	var s instanceapi.LockStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathLock, l, &s)
+}
+
+// Join asks a new node to make its data, or tells it that they are kept; the instance reports when it is done.
+func (c *Client) Join(ctx context.Context, j instanceapi.Join) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathJoin, j, nil)
+}
+
+// Drain asks a coordinator to let its sessions end.
+func (c *Client) Drain(ctx context.Context, d instanceapi.Drain) (instanceapi.DrainStatus, error) {
+	var s instanceapi.DrainStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathDrain, d, &s)
+}
+
+// Move asks gc to move rows between datanodes; the instance reports how far it is.
+func (c *Client) Move(ctx context.Context, m instanceapi.Move) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathMove, m, nil)
+}
+
+// Empty asks gc whether anything is left on a datanode.
+func (c *Client) Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error) {
+	var e instanceapi.Emptiness
+	return e, c.do(ctx, http.MethodGet, instanceapi.PathEmpty+datanode, nil, &e)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (err error) {
 	var body io.Reader
 	if in != nil {
