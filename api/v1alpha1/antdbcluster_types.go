@@ -222,7 +222,7 @@ type GTMSpec struct {
 type CoordinatorsSpec struct {
 	// Count of coordinators. It can be changed at any time: the operator then makes an AntDBOperation that adds or
 	// removes them, the ones with the highest numbers first.
-	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 15",messageExpression="'spec.coordinators.count ' + string(self) + ': allowed are 1 to 15 coordinators, since the engine knows at most 16 (max_coordinators) and gc is one of them'"
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 15",message="allowed are 1 to 15 coordinators: the engine knows at most 16 (max_coordinators), and gc is one of them"
 	Count int32 `json:"count"`
 	// DrainTimeout is how long sessions of a coordinator that leaves may go on before they are ended.
 	// +kubebuilder:default="60s"
@@ -244,7 +244,7 @@ type CoordinatorsSpec struct {
 type DatanodesSpec struct {
 	// Count of datanodes. It can be changed at any time: the operator then makes an AntDBOperation that adds or removes
 	// them, the ones with the highest numbers first, and moves the rows.
-	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 16",messageExpression="'spec.datanodes.count ' + string(self) + ': allowed are 1 to 16 datanodes, since the engine knows at most 16 (max_datanodes)'"
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 16",message="allowed are 1 to 16 datanodes: the engine knows no more (max_datanodes)"
 	Count int32 `json:"count"`
 	// Strategy for the rows when datanodes are added.
 	// +kubebuilder:default=Redistribute

@@ -86,19 +86,7 @@ func (r *run) stay() []string {
 
 // undone tells what is not undone yet, and undoes it.
 func (r *run) undone() []string {
-	var waiting []string
-	r.turn(r.nodes(), v1alpha1.MemberLeaving, v1alpha1.MemberActive)
-	for _, name := range r.nodes() {
-		if r.written(name, v1alpha1.MemberLeaving) {
-			waiting = append(waiting, name+" stays a member")
-		}
-		if s := r.status(name); s != nil && s.Drain != nil && s.Drain.Token == r.drainToken() {
-			d := Drain{Node: name}
-			d.Token, d.Stop = r.drainToken(), true
-			r.order(d)
-			waiting = append(waiting, name+" lets sessions in again")
-		}
-	}
+	waiting := r.stayed()
 	if m := r.moveStatus(); m != nil && m.Phase == instanceapi.MoveRunning {
 		order := r.move()
 		order.Cancel = true
@@ -116,6 +104,24 @@ func (r *run) undone() []string {
 	}
 	if !answers && role(r.op) == antdb.RoleDatanode && r.op.Status.Move != nil {
 		waiting = append(waiting, "gc does not answer whether it still moves rows")
+	}
+	return waiting
+}
+
+// stayed makes leaving nodes members again and lets sessions in, and tells for which of them that is not done yet.
+func (r *run) stayed() []string {
+	var waiting []string
+	r.turn(r.nodes(), v1alpha1.MemberLeaving, v1alpha1.MemberActive)
+	for _, name := range r.nodes() {
+		if r.written(name, v1alpha1.MemberLeaving) {
+			waiting = append(waiting, name+" stays a member")
+		}
+		if s := r.status(name); s != nil && s.Drain != nil && s.Drain.Token == r.drainToken() {
+			d := Drain{Node: name}
+			d.Token, d.Stop = r.drainToken(), true
+			r.order(d)
+			waiting = append(waiting, name+" lets sessions in again")
+		}
 	}
 	return waiting
 }

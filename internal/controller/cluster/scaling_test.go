@@ -21,7 +21,9 @@ import (
 const enoughToScale = 80
 
 func (s *scene) counts(coordinators, datanodes int32) {
-	s.change(func(c *v1alpha1.AntDBCluster) { c.Spec.Coordinators.Count, c.Spec.Datanodes.Count = coordinators, datanodes })
+	s.change(func(c *v1alpha1.AntDBCluster) {
+		c.Spec.Coordinators.Count, c.Spec.Datanodes.Count = coordinators, datanodes
+	})
 }
 
 // operations in the order of their names.
