@@ -122,7 +122,7 @@ sandbox-down: bin/sandbox ## stop it and remove all that it left
 deploy: sandbox ## install the operator
 	OPERATOR_REVISION=$$(sha256sum $(IMAGES)/operator.tar 2>/dev/null | cut -c1-12) deploy/install.sh
 
-undeploy: ## remove the operator, its CRD and with it every cluster
+undeploy: ## remove the operator, its CRDs and with them every cluster
 	kubectl delete --ignore-not-found -f deploy/crds -f deploy/policy.yaml -f deploy/rbac -f deploy/operator.yaml
 
 demo: deploy ## from nothing to a running cluster and the walk-through, on the stand-in or on ENGINE_HOME

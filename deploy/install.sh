@@ -12,5 +12,5 @@ echo "installing the operator ($image)"
 apply -f crds -f policy.yaml
 sed "s#localhost/antdb-operator:dev#$image#; s#antdb.io/revision: none#antdb.io/revision: \"$revision\"#" operator.yaml | apply -f -
 apply -f rbac
-kubectl wait --for=condition=Established crd/antdbclusters.antdb.io --timeout=60s >/dev/null
+kubectl wait --for=condition=Established crd/antdbclusters.antdb.io crd/antdboperations.antdb.io --timeout=60s >/dev/null
 kubectl -n antdb-system rollout status deployment/antdb-operator --timeout=120s | sed 's/^/  /'

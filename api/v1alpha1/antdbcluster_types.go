@@ -123,6 +123,15 @@ type AntDBClusterSpec struct {
 	// +kubebuilder:default=Delete
 	// +optional
 	VolumeRetention VolumeRetention `json:"volumeRetention,omitempty"`
+
+	// Retention is how long the volumes of a node that was removed are kept. Its name is not used again before; 0s
+	// deletes them at once.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",messageExpression="'spec.retention \"' + self + '\": allowed are durations such as 90s, 5m or 24h'"
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	Retention *metav1.Duration `json:"retention,omitempty"`
 }
 
 // Parameters maps names of postgresql.conf to values. Names are lower case, as the engine prints them.
@@ -211,12 +220,18 @@ type GTMSpec struct {
 
 // CoordinatorsSpec describes cn1, cn2, …
 type CoordinatorsSpec struct {
-	// Count of coordinators. The engine's default limit is 16 with gc.
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=15
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed once the cluster exists: adding and removing coordinators is not supported yet"
-	Count    int32 `json:"count"`
-	RoleSpec `json:",inline"`
+	// Count of coordinators. It can be changed at any time: the operator then makes an AntDBOperation that adds or
+	// removes them, the ones with the highest numbers first.
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 15",message="allowed are 1 to 15 coordinators: the engine knows at most 16 (max_coordinators), and gc is one of them"
+	Count int32 `json:"count"`
+	// DrainTimeout is how long sessions of a coordinator that leaves may go on before they are ended.
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",messageExpression="'drainTimeout \"' + self + '\": allowed are durations such as 90s, 5m or 24h'"
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
+	RoleSpec     `json:",inline"`
 	// Overrides for single nodes.
 	// +kubebuilder:validation:MaxItems=15
 	// +listType=map
@@ -227,11 +242,14 @@ type CoordinatorsSpec struct {
 
 // DatanodesSpec describes dn1, dn2, …
 type DatanodesSpec struct {
-	// Count of datanodes. The engine's default limit is 16.
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=16
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed once the cluster exists: adding and removing datanodes is not supported yet"
+	// Count of datanodes. It can be changed at any time: the operator then makes an AntDBOperation that adds or removes
+	// them, the ones with the highest numbers first, and moves the rows.
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 16",message="allowed are 1 to 16 datanodes: the engine knows no more (max_datanodes)"
 	Count int32 `json:"count"`
+	// Strategy for the rows when datanodes are added.
+	// +kubebuilder:default=Redistribute
+	// +optional
+	Strategy RebalanceStrategy `json:"strategy,omitempty"`
 	// +kubebuilder:default=1
 	// +optional
 	Instances InstancesPerNode `json:"instances,omitempty"`
@@ -292,7 +310,7 @@ type StorageSpec struct {
 
 // NodeOverride changes settings of one node.
 type NodeOverride struct {
-	// Name of the node, such as dn2. It must be a node of the role.
+	// Name of the node, such as dn2. It need not exist yet.
 	// +kubebuilder:validation:MaxLength=4
 	// +kubebuilder:validation:Pattern=`^(cn|dn)[1-9][0-9]?$`
 	Name string `json:"name"`

@@ -91,11 +91,17 @@ type AntDBOperationSpec struct {
 	PlanOnly bool `json:"planOnly,omitempty"`
 	// DrainTimeout is how long sessions of a leaving coordinator may go on before they are ended; the cluster's
 	// spec.coordinators.drainTimeout without it.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",messageExpression="'spec.drainTimeout \"' + self + '\": allowed are durations such as 90s, 5m or 24h'"
+	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 	// MaxPause bounds how long the move of one table may wait for its locks while it holds all statements of the
 	// cluster back. It is tried again later when that was not enough.
 	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",messageExpression="'spec.maxPause \"' + self + '\": allowed are durations such as 90s, 5m or 24h'"
+	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	MaxPause *metav1.Duration `json:"maxPause,omitempty"`
 	// Cancel stops the operation at the next safe point and undoes what can be undone.

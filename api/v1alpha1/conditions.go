@@ -44,6 +44,11 @@ const (
 	ReasonRestartBlocked = "RestartBlocked"
 	// ReasonReplacingPod: a pod is being replaced since its template changed.
 	ReasonReplacingPod = "ReplacingPod"
+	// ReasonOperating: an AntDBOperation runs; the message names it and its step.
+	ReasonOperating = "Operating"
+	// ReasonOperationFailed: the counts differ from the nodes that there are, and the last operation for them did not
+	// succeed; the message says why and when it is tried again.
+	ReasonOperationFailed = "OperationFailed"
 	// ReasonCatalogsEqual: every catalog equals the wanted rows.
 	ReasonCatalogsEqual = "CatalogsEqual"
 	// ReasonWaitingForInstances: gc or a coordinator cannot be asked for its catalog yet.
@@ -98,6 +103,17 @@ const (
 	EventVolumeResizing      = "VolumeResizing"
 	EventGTMEscaped          = "GTMEscaped"
 	EventCoordinatorReturned = "CoordinatorReturned"
+	EventOperationStarted    = "OperationStarted"
+	EventOperationCompleted  = "OperationCompleted"
+	EventOperationCancelled  = "OperationCancelled"
+	EventOperationFailed     = "OperationFailed"
+	EventOperationRefused    = "OperationRefused"
+	EventOperationRepeated   = "OperationRepeated"
+	EventNodeAdded           = "NodeAdded"
+	EventNodeRemoved         = "NodeRemoved"
+	EventNodeForgotten       = "NodeForgotten"
+	EventDDLLocked           = "DDLLocked"
+	EventDDLUnlocked         = "DDLUnlocked"
 )
 
 // Annotations that users set on an AntDBCluster to ask for something.
@@ -107,3 +123,14 @@ const (
 	// nobody is left out a second time without being asked.
 	AnnotationEscapeGTMWait = "antdb.io/escape-gtm-wait"
 )
+
+// Annotations of an AntDBOperation that the operator made because counts changed.
+const (
+	// AnnotationForGeneration is the generation of the cluster's spec that the operation serves; an operation without
+	// it was made by a user.
+	AnnotationForGeneration = "antdb.io/for-generation"
+)
+
+// FinalizerOperation keeps an operation that has begun, whose journal says what must be undone. Deleting such an
+// operation cancels it.
+const FinalizerOperation = "antdb.io/operation"

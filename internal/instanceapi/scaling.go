@@ -7,6 +7,9 @@ package instanceapi
 type Lock struct {
 	Token string `json:"token"`
 	Hold  bool   `json:"hold"`
+	// Renew only prolongs a lock that this instance holds, and never takes one: an instance manager that was restarted
+	// does not know that it lost it.
+	Renew bool `json:"renew,omitempty"`
 }
 
 // LeaseSeconds is how long a lock, or a drain of a coordinator, outlives the last request for it.

@@ -38,6 +38,12 @@ const (
 	AnnotationReport = "antdb.io/report"
 	// AnnotationNudge is changed by the operator to make the kubelet bring changed Secrets into the pod at once.
 	AnnotationNudge = "antdb.io/secrets-nudge"
+	// AnnotationMember is the state of the member that a claim belongs to, so that members can be told from claims alone.
+	AnnotationMember = "antdb.io/member"
+	// AnnotationJoined marks the claims of a node that was added to a running cluster.
+	AnnotationJoined = "antdb.io/joined"
+	// AnnotationRetainUntil is when the claims of a node that left are deleted.
+	AnnotationRetainUntil = "antdb.io/retain-until"
 
 	// ConditionServing is the pod condition with which an instance tells whether it serves, and why not.
 	ConditionServing = "antdb.io/Serving"
@@ -157,6 +163,19 @@ func TLSServerName(cluster, namespace string) string {
 
 // OperatorCommonName is the name in the operator's client certificate.
 const OperatorCommonName = Operator
+
+// Operation is the n-th operation that the operator itself makes for a cluster.
+func Operation(cluster string, serial int) string { return cluster + "-op" + strconv.Itoa(serial) }
+
+// OperationSerial is the number of an operation that the operator made; 0 of any other name.
+func OperationSerial(cluster, name string) int {
+	rest, ok := strings.CutPrefix(name, cluster+"-op")
+	n, err := strconv.Atoi(rest)
+	if !ok || err != nil || n < 1 || Operation(cluster, n) != name {
+		return 0
+	}
+	return n
+}
 
 // ClusterLabels are on every object of a cluster.
 func ClusterLabels(cluster string) map[string]string {

@@ -5,7 +5,9 @@ package plan
 import (
 	"strings"
 
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 )
 
 // Action is one thing to do besides applying objects. The set is closed; each action is idempotent and says in a
@@ -66,6 +68,58 @@ type EscapeGTMWait struct {
 	Escape   instanceapi.Escape
 }
 
+// Instruct gives an instance an order of an operation.
+type Instruct struct {
+	Instance string
+	Order    operation.Order
+}
+
+// CreateOperation makes an operation since the counts ask for it.
+type CreateOperation struct {
+	Operation *v1alpha1.AntDBOperation
+}
+
+// CancelOperation asks an operation of the operator's own to stop.
+type CancelOperation struct {
+	Name string
+}
+
+// HoldOperation keeps an operation that begins from being deleted before it is undone; ReleaseOperation lets go one that
+// has ended.
+type (
+	HoldOperation    struct{ Name string }
+	ReleaseOperation struct{ Name string }
+)
+
+// DeleteClaim removes a volume claim of a node that is no more.
+type DeleteClaim struct {
+	Claim, UID, Why string
+}
+
+// DeleteService removes a Service of a node that is no more.
+type DeleteService struct {
+	Service, UID string
+}
+
+// MarkClaim writes on a claim until when it is kept.
+type MarkClaim struct {
+	Claim string
+	Until string
+}
+
+func (a Instruct) String() string { return a.Instance + ": " + a.Order.String() }
+func (a CreateOperation) String() string {
+	return "make operation " + a.Operation.Name + ": " + string(a.Operation.Spec.Type) + " " + strings.Join(a.Operation.Spec.Nodes, ", ")
+}
+func (a CancelOperation) String() string {
+	return "cancel operation " + a.Name + ": the counts have changed"
+}
+func (a HoldOperation) String() string    { return "keep operation " + a.Name + " while it runs" }
+func (a ReleaseOperation) String() string { return "let go operation " + a.Name }
+func (a DeleteClaim) String() string      { return "delete volume claim " + a.Claim + ": " + a.Why }
+func (a DeleteService) String() string    { return "delete Service " + a.Service }
+func (a MarkClaim) String() string        { return "keep volume claim " + a.Claim + " until " + a.Until }
+
 func (a DeletePod) String() string { return "delete pod " + a.Pod + ": " + a.Why }
 func (a NudgePod) String() string  { return "bring changed Secrets into pod " + a.Pod }
 func (a PutTopology) String() string {
@@ -95,3 +149,11 @@ func (StartBootstrap) sealed()   {}
 func (ApplyCredentials) sealed() {}
 func (ForgetRequest) sealed()    {}
 func (EscapeGTMWait) sealed()    {}
+func (Instruct) sealed()         {}
+func (CreateOperation) sealed()  {}
+func (CancelOperation) sealed()  {}
+func (HoldOperation) sealed()    {}
+func (ReleaseOperation) sealed() {}
+func (DeleteClaim) sealed()      {}
+func (DeleteService) sealed()    {}
+func (MarkClaim) sealed()        {}

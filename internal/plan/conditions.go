@@ -63,7 +63,7 @@ func (p *planner) topologySynced() condition {
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		switch {
-		case !n.Role.HoldsCatalog() || p.synced(n) || slices.Contains(p.plan.Status.Topology.Deregistered, n.Name):
+		case !n.Role.HoldsCatalog() || !n.Registered || p.synced(n) || slices.Contains(p.plan.Status.Topology.Deregistered, n.Name):
 		case n.status == nil || n.status.Catalog == nil || n.status.Catalog.Have == "":
 			waiting = append(waiting, n.Name)
 		case n.status.Catalog.Error != "":
@@ -155,6 +155,9 @@ func (p *planner) configurationApplied() condition {
 	var rejected, pending, waiting []string
 	for i := range p.nodes {
 		n := &p.nodes[i]
+		if !n.Counts() {
+			continue
+		}
 		if n.status == nil {
 			waiting = append(waiting, n.Name)
 			continue
@@ -227,6 +230,7 @@ func (p *planner) ready(others map[string]condition) condition {
 	var refused, down grouped
 	for i := range p.nodes {
 		switch n := &p.nodes[i]; {
+		case !n.Counts():
 		case n.refused != "":
 			refused.add(n.refused, n.Name)
 		case !n.serving():
@@ -262,7 +266,7 @@ func (p *planner) reached(waiting string) condition {
 	}
 	var lost []string
 	for i := range p.nodes {
-		if n := &p.nodes[i]; n.Role == antdb.RoleDatanode {
+		if n := &p.nodes[i]; n.Role == antdb.RoleDatanode && n.Counts() {
 			if why, asked := p.snap.Reach.Datanodes[n.Name]; !asked || why != "" {
 				lost = append(lost, strings.TrimSuffix(n.Name+": "+why, ": "))
 			}

@@ -44,6 +44,9 @@ type Snapshot struct {
 	// Status is the last status that was written. Only its durable parts are read: conditions that stay true, the
 	// generation of the topology, and the coordinators that gc was told to forget.
 	Status v1alpha1.AntDBClusterStatus
+	// Operations on this cluster, and Empty what gc says of datanodes that shall be empty.
+	Operations []v1alpha1.AntDBOperation
+	Empty      map[string]instanceapi.Emptiness
 	// Reach is what the last statement through a coordinator said of the datanodes; nil if none was run.
 	Reach *instanceapi.Reach
 }
@@ -66,6 +69,10 @@ type Plan struct {
 	Events []Event
 	// Topology that was planned with, for the actions that hand it out.
 	Topology topology.Topology
+	// Operations are the statuses of operations to write, by name.
+	Operations map[string]v1alpha1.AntDBOperationStatus
+	// Again is after how many seconds to look again where no event will tell; 0 for never.
+	Again int64
 }
 
 // Event is one Kubernetes Event on the cluster.
@@ -104,25 +111,32 @@ type planner struct {
 	diverged      []string // coordinators that came back with another schema
 	escaping      bool     // gc is being made to forget coordinators
 	escapeRefused []string // why a request to let gc go on is refused
+
+	operating *v1alpha1.AntDBOperation // the operation that runs
+	stuck     string                   // why the counts are not what there is, although nothing runs
 }
 
 // Cluster computes the plan of one cluster.
 func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.Time) Plan {
 	p := &planner{want: want, snap: snap, op: op}
 	p.plan.Status.Topology, p.plan.Status.FirstReady = snap.Status.Topology, snap.Status.FirstReady
+	p.plan.Status.Members = snap.Status.Members
 	p.gather()
 	if len(snap.Findings) > 0 || snap.Held != "" {
 		p.refuse(now)
 		return p.plan
 	}
+	p.members(now)
 	p.objects()
 	p.volumes()
 	p.pods()
+	p.remnants()
 	p.topologies()
 	p.configurations()
 	p.gtm()
 	p.bootstrap()
 	p.credentials()
+	p.operations(now)
 	p.rollout()
 	p.report(now)
 	p.plan.Topology = p.topology
@@ -195,7 +209,9 @@ func (p *planner) objects() {
 	}
 	instances := make([]string, 0, len(p.nodes))
 	for i := range p.nodes {
-		instances = append(instances, p.nodes[i].instance)
+		if p.nodes[i].Runs() {
+			instances = append(instances, p.nodes[i].instance)
+		}
 	}
 	p.plan.First = append(p.plan.First, render.ServiceAccount(c), render.Role(c, instances), render.ConfigMap(c))
 	p.plan.Then = append(p.plan.Then, render.RoleBinding(c)) // the API server refuses a binding to a role that it does not know yet
@@ -256,11 +272,11 @@ func podTrouble(pod *corev1.Pod, err string) string {
 	return "its pod is " + strings.ToLower(string(pod.Status.Phase))
 }
 
-// missing are the nodes that gc would wait for: those without a running server.
+// missing are the nodes that gc would wait for: registered ones without a running server.
 func (p *planner) missing() []string {
 	var out []string
 	for i := range p.nodes {
-		if n := &p.nodes[i]; n.Role != antdb.RoleGTM && !n.running() {
+		if n := &p.nodes[i]; n.Role != antdb.RoleGTM && n.Registered && !n.running() {
 			out = append(out, n.Name)
 		}
 	}
@@ -277,11 +293,11 @@ func (p *planner) node(name string) *node {
 	return nil
 }
 
-// coordinators in the order of their names, gc not among them.
+// coordinators that are neither coming nor going, in the order of their names, gc not among them.
 func (p *planner) coordinators() []*node {
 	var out []*node
 	for i := range p.nodes {
-		if p.nodes[i].Role == antdb.RoleCoordinator {
+		if n := &p.nodes[i]; n.Role == antdb.RoleCoordinator && n.State == v1alpha1.MemberActive {
 			out = append(out, &p.nodes[i])
 		}
 	}
@@ -297,6 +313,13 @@ func (p *planner) event(warning bool, reason, format string, args ...any) {
 // did notes an event of something that is carried out with this plan.
 func (p *planner) did(reason, format string, args ...any) {
 	p.plan.Events = append(p.plan.Events, Event{Reason: reason, Message: fmt.Sprintf(format, args...), Done: true})
+}
+
+// again asks for another look; the earliest wins.
+func (p *planner) again(seconds int64) {
+	if p.plan.Again == 0 || seconds < p.plan.Again {
+		p.plan.Again = max(seconds, 1)
+	}
 }
 
 // progressing notes what is being changed; what is noted first stays.

@@ -17,6 +17,9 @@ import (
 func (p *planner) volumes() {
 	for i := range p.nodes {
 		n := &p.nodes[i]
+		if n.Discarded {
+			continue
+		}
 		for _, v := range render.Volumes(n.Node, n.instance) {
 			if n.refused != "" || n.held != "" {
 				break
@@ -76,10 +79,10 @@ func (p *planner) pods() {
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		switch {
-		case n.refused != "" || n.held != "":
+		case n.refused != "" || n.held != "" || !n.Runs():
 		case n.pod == nil:
 			p.plan.Then = append(p.plan.Then, render.Pod(p.want, n.Node, n.instance, p.op, p.snap.Secrets))
-			if p.once() {
+			if p.once() && n.Counts() {
 				p.did(v1alpha1.EventPodCreated, "%s: pod %s is made anew", n.Name, n.instance)
 			}
 		case !p.ours(n.pod):

@@ -24,34 +24,37 @@ func (p *planner) report(now metav1.Time) {
 	s := &p.plan.Status
 	s.ObservedGeneration = p.want.Generation
 	s.Topology.SyncedOn = nil
-	serving := 0
+	serving, all := 0, 0
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.serving() {
+		if n.Counts() {
+			all++
+		}
+		if n.Counts() && n.serving() {
 			serving++
 		}
 		s.Nodes = append(s.Nodes, p.nodeStatus(n))
-		if n.Role.HoldsCatalog() && p.synced(n) {
+		if n.Role.HoldsCatalog() && n.Registered && p.synced(n) {
 			s.Topology.SyncedOn = append(s.Topology.SyncedOn, n.Name)
 		}
 	}
-	s.ReadyNodes = fmt.Sprintf("%d/%d", serving, len(p.nodes))
+	s.ReadyNodes = fmt.Sprintf("%d/%d", serving, all)
 
-	all := map[string]condition{
+	c := map[string]condition{
 		v1alpha1.ConditionTopologySynced:       p.topologySynced(),
 		v1alpha1.ConditionGTMAvailable:         p.gtmAvailable(),
 		v1alpha1.ConditionBootstrapped:         p.bootstrappedCondition(),
 		v1alpha1.ConditionConfigurationApplied: p.configurationApplied(),
 		v1alpha1.ConditionVolumesHealthy:       p.volumesHealthy(),
 	}
-	all[v1alpha1.ConditionReady] = p.ready(all)
-	if all[v1alpha1.ConditionReady].status && s.FirstReady == nil {
+	c[v1alpha1.ConditionReady] = p.ready(c)
+	if c[v1alpha1.ConditionReady].status && s.FirstReady == nil {
 		s.FirstReady = &now
 	}
-	all[v1alpha1.ConditionProgressing] = p.progressingCondition(all[v1alpha1.ConditionReady])
-	p.conditions(all, now)
-	s.Phase = p.phase(all)
-	p.tell(all)
+	c[v1alpha1.ConditionProgressing] = p.progressingCondition(c[v1alpha1.ConditionReady])
+	p.conditions(c, now)
+	s.Phase = p.phase(c)
+	p.tell(c)
 }
 
 // conditions puts conditions beside those of the last status.
@@ -90,6 +93,8 @@ func (p *planner) refuse(now metav1.Time) {
 
 func (p *planner) progressingCondition(ready condition) condition {
 	switch {
+	case p.stuck != "":
+		return no(v1alpha1.ReasonOperationFailed, "%s", p.stuck)
 	case p.progress != nil:
 		return condition{status: true, reason: p.progress.reason, message: p.progress.message}
 	case !ready.status && !p.once():
@@ -232,7 +237,7 @@ func (p *planner) tellOfNodes(before v1alpha1.AntDBClusterStatus) {
 	}
 	for _, old := range before.Nodes {
 		n := p.node(old.Name)
-		if n == nil || len(old.Instances) == 0 {
+		if n == nil || !n.Counts() || len(old.Instances) == 0 {
 			continue
 		}
 		p.tellOfDrift(n, old.Instances[0])

@@ -25,20 +25,14 @@ type due struct {
 // touched only while every other node serves; gc, above all, only while every registered node runs, since a gc that
 // starts while one is missing stops the whole cluster.
 func (p *planner) rollout() {
-	var all []due
-	for _, role := range []antdb.Role{antdb.RoleDatanode, antdb.RoleCoordinator, antdb.RoleGTM} {
-		for i := range p.nodes {
-			if n := &p.nodes[i]; n.Role == role {
-				if d, ok := p.due(n); ok {
-					all = append(all, d)
-				}
-			}
-		}
-	}
+	all := p.dues()
 	if len(all) == 0 {
 		return
 	}
 	d := chosen(all)
+	if p.operating != nil && (!d.replace || !d.down()) {
+		return // restarts wait for the end of the operation
+	}
 	if refuser := p.refuser(); refuser != "" && !d.replace {
 		p.progressing(v1alpha1.ReasonRestartBlocked, "%s is due (%s), but %s refused a parameter; no other server is restarted until that is mended",
 			d.Name, d.why, refuser)
@@ -63,11 +57,26 @@ func (p *planner) rollout() {
 	p.did(v1alpha1.EventRestarting, "%s is restarted: %s", d.Name, d.why)
 }
 
+// dues are all nodes that must be restarted or replaced, in the order in which it is done.
+func (p *planner) dues() []due {
+	var all []due
+	for _, role := range []antdb.Role{antdb.RoleDatanode, antdb.RoleCoordinator, antdb.RoleGTM} {
+		for i := range p.nodes {
+			if n := &p.nodes[i]; n.Role == role && n.State == v1alpha1.MemberActive {
+				if d, ok := p.due(n); ok {
+					all = append(all, d)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // refuser is a node whose server refused the wanted configuration. What one server does not start with, the next would
 // not start with either.
 func (p *planner) refuser() string {
 	for i := range p.nodes {
-		if n := &p.nodes[i]; n.status != nil && n.status.Config.RejectedHash == n.Config.Hash() {
+		if n := &p.nodes[i]; n.Counts() && n.status != nil && n.status.Config.RejectedHash == n.Config.Hash() {
 			return n.Name
 		}
 	}
@@ -115,7 +124,7 @@ func (p *planner) due(n *node) (due, bool) {
 func (p *planner) disturbed(n *node) string {
 	for i := range p.nodes {
 		x := &p.nodes[i]
-		if x.Name == n.Name || x.serving() {
+		if x.Name == n.Name || !x.Counts() || x.serving() {
 			continue
 		}
 		return fmt.Sprintf("%s does not serve: %s", x.Name, x.why())

@@ -24,7 +24,7 @@ func (p *planner) topologies() {
 	}
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if !n.Role.HoldsCatalog() || n.status == nil {
+		if !n.Role.HoldsCatalog() || !n.Registered || n.status == nil {
 			continue
 		}
 		want, have := p.topologyFor(n), n.status.Catalog
@@ -122,7 +122,7 @@ func (n *node) waits() bool { return n.status != nil && n.status.State == instan
 func (p *planner) configurations() {
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.status == nil || n.status.State == instanceapi.StateInitializing || n.status.State == instanceapi.StateRefused {
+		if n.status == nil || n.State == v1alpha1.MemberJoining || n.status.State == instanceapi.StateInitializing || n.status.State == instanceapi.StateRefused {
 			continue
 		}
 		want := n.Config.Hash()
@@ -141,7 +141,7 @@ func (p *planner) bootstrap() {
 		return
 	}
 	for i := range p.nodes {
-		if n := &p.nodes[i]; !n.serving() || (n.Role.HoldsCatalog() && !p.synced(n)) {
+		if n := &p.nodes[i]; n.Counts() && !n.serving() || (n.Registered && n.Role.HoldsCatalog() && !p.synced(n)) {
 			return
 		}
 	}

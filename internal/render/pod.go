@@ -47,6 +47,7 @@ type template struct {
 	WAL               bool
 	SuperuserSecret   string
 	ApplicationSecret string
+	Joined            bool `json:",omitempty"`
 }
 
 // Template is the hash of a node's pod template.
@@ -55,6 +56,7 @@ func Template(c *spec.Cluster, n spec.Node) string {
 		Image: n.Image, User: c.EngineUser, Resources: n.Resources, NodeSelector: n.NodeSelector, Tolerations: n.Tolerations,
 		AntiAffinity: c.AntiAffinity, TopologyKey: c.TopologyKey, WAL: n.WAL != nil,
 		SuperuserSecret: c.SuperuserSecret, ApplicationSecret: c.ApplicationSecret,
+		Joined: n.Joined,
 	})
 }
 
@@ -142,6 +144,9 @@ func environment(c *spec.Cluster, n spec.Node) []*corev1ac.EnvVarApplyConfigurat
 		value(instanceapi.EnvNode, n.Name), value(instanceapi.EnvRole, string(n.Role)),
 		value(instanceapi.EnvWALVolume, strconv.FormatBool(n.WAL != nil)),
 		field(instanceapi.EnvPodName, "metadata.name"), field(instanceapi.EnvNamespace, "metadata.namespace"),
+	}
+	if n.Joined {
+		env = append(env, value(instanceapi.EnvJoin, "true"))
 	}
 	if c.Bootstrap != nil {
 		env = append(env, value(instanceapi.EnvDatabase, c.Bootstrap.Database), value(instanceapi.EnvOwner, c.Bootstrap.Owner))

@@ -26,6 +26,9 @@ func Services(c *spec.Cluster) []*corev1ac.ServiceApplyConfiguration {
 		service(c, naming.ApplicationService(c.Name), naming.ClusterLabels(c.Name), selector),
 	}
 	for _, n := range c.Nodes {
+		if !n.Runs() {
+			continue
+		}
 		labels := naming.NodeLabels(c.Name, n.Role, n.Name)
 		selector := map[string]string{
 			naming.LabelCluster: c.Name, naming.LabelNode: n.Name, naming.LabelInstanceRole: naming.InstancePrimary,

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
 )
@@ -33,9 +34,16 @@ func Volumes(n spec.Node, instance string) []Volume {
 func Claim(c *spec.Cluster, n spec.Node, v Volume) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	labels := maps.Clone(naming.NodeLabels(c.Name, n.Role, n.Name))
 	labels[naming.LabelVolume] = v.Kind
+	marks := map[string]string{naming.AnnotationClusterUID: c.UID}
+	if n.Joined {
+		marks[naming.AnnotationJoined] = "true"
+	}
+	if n.State == v1alpha1.MemberJoining {
+		marks[naming.AnnotationMember] = string(n.State)
+	}
 	claim := corev1ac.PersistentVolumeClaim(v.Name, c.Namespace).
 		WithLabels(labels).
-		WithAnnotations(map[string]string{naming.AnnotationClusterUID: c.UID}).
+		WithAnnotations(marks).
 		WithSpec(corev1ac.PersistentVolumeClaimSpec().
 			WithAccessModes(corev1.ReadWriteOnce).
 			WithResources(corev1ac.VolumeResourceRequirements().

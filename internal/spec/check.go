@@ -25,20 +25,16 @@ func Check(c *v1alpha1.AntDBCluster) []string {
 			out = append(out, fmt.Sprintf("storage of %s: size: allowed is a quantity above 0, such as 10Gi", n.Name))
 		}
 	}
-	out = append(out, want.checkOverrides("spec.coordinators", antdb.RoleCoordinator, &c.Spec.Coordinators.RoleSpec, c.Spec.Coordinators.Overrides)...)
-	out = append(out, want.checkOverrides("spec.datanodes", antdb.RoleDatanode, &c.Spec.Datanodes.RoleSpec, c.Spec.Datanodes.Overrides)...)
+	out = append(out, checkOverrides("spec.coordinators", antdb.RoleCoordinator, &c.Spec.Coordinators.RoleSpec, c.Spec.Coordinators.Overrides)...)
+	out = append(out, checkOverrides("spec.datanodes", antdb.RoleDatanode, &c.Spec.Datanodes.RoleSpec, c.Spec.Datanodes.Overrides)...)
 	return out
 }
 
-func (c *Cluster) checkOverrides(field string, role antdb.Role, r *v1alpha1.RoleSpec, overrides []v1alpha1.NodeOverride) []string {
+func checkOverrides(field string, role antdb.Role, r *v1alpha1.RoleSpec, overrides []v1alpha1.NodeOverride) []string {
 	var out []string
-	known := map[string]bool{}
-	for _, n := range c.Nodes {
-		known[n.Name] = n.Role == role
-	}
 	for _, o := range overrides {
-		if !known[o.Name] {
-			out = append(out, fmt.Sprintf("%s.overrides: name %q is not a node of this cluster", field, o.Name))
+		if of, _, err := antdb.ParseNodeName(o.Name); err != nil || of != role {
+			out = append(out, fmt.Sprintf("%s.overrides: name %q is not the name of a %s", field, o.Name, role))
 		}
 		if o.WALStorage != nil && r.WALStorage == nil {
 			out = append(out, fmt.Sprintf("%s.overrides[%s].walStorage: allowed only where %s.walStorage is set", field, o.Name, field))

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -41,7 +42,12 @@ type Cluster struct {
 	NetworkPolicy          *NetworkPolicy
 	// EscapeGTMWait are the coordinators that the user asked gc to forget.
 	EscapeGTMWait []string
-	// Nodes in the order gc, coordinators, datanodes.
+	// Wanted is how many nodes of a role the spec wants; how many there are is told by Nodes.
+	Wanted map[antdb.Role]int
+	// DrainTimeout is how long sessions of a coordinator that leaves may go on, Retention how long volumes of a node that
+	// left are kept.
+	DrainTimeout, Retention metav1.Duration
+	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
 }
 
@@ -63,7 +69,21 @@ type Node struct {
 	NodeSelector map[string]string
 	Tolerations  []corev1.Toleration
 	Instances    int
+	// State of the member. Joined says that it was added to a running cluster.
+	State  v1alpha1.MemberState
+	Joined bool
+	// Registered says that the node stands in the catalogs. Stopped nodes lose their pods and Services, Discarded ones
+	// their volumes too. An operation decides these three while it runs.
+	Registered, Stopped, Discarded bool
 }
+
+// Counts tells whether the cluster needs the node to be Ready.
+func (n *Node) Counts() bool {
+	return n.Registered && (n.State == v1alpha1.MemberActive || n.State == v1alpha1.MemberLeaving && n.Role == antdb.RoleDatanode)
+}
+
+// Runs tells whether the node shall have a pod.
+func (n *Node) Runs() bool { return !n.Stopped && !n.Discarded }
 
 // Volume is what a claim asks for.
 type Volume struct {
@@ -88,6 +108,9 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		AntiAffinity:    or(s.Affinity.PodAntiAffinity, "preferred"),
 		TopologyKey:     or(s.Affinity.TopologyKey, corev1.LabelHostname),
 		EscapeGTMWait:   names(c.Annotations[v1alpha1.AnnotationEscapeGTMWait]),
+		Wanted:          map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
+		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
+		Retention:       duration(s.Retention, defaultRetention),
 	}
 	if s.SuperuserSecret != nil {
 		out.SuperuserSecret, out.SuperuserSecretGiven = s.SuperuserSecret.Name, true
@@ -96,9 +119,14 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		out.NetworkPolicy = &NetworkPolicy{Applications: s.NetworkPolicy.ApplicationPeers, Monitoring: s.NetworkPolicy.MonitoringPeers}
 	}
 	out.resolveBootstrap(s.Bootstrap)
-	out.addNodes(s, antdb.RoleGTM, 1, int(s.GTM.Instances), &s.GTM.RoleSpec, nil)
-	out.addNodes(s, antdb.RoleCoordinator, int(s.Coordinators.Count), 1, &s.Coordinators.RoleSpec, s.Coordinators.Overrides)
-	out.addNodes(s, antdb.RoleDatanode, int(s.Datanodes.Count), int(s.Datanodes.Instances), &s.Datanodes.RoleSpec, s.Datanodes.Overrides)
+	members := c.Status.Members
+	if len(members) == 0 {
+		members = Members(c, nil)
+	}
+	gc := []v1alpha1.MemberStatus{{Name: antdb.GTMNode, State: v1alpha1.MemberActive}}
+	out.addNodes(s, gc, antdb.RoleGTM, int(s.GTM.Instances), &s.GTM.RoleSpec, nil)
+	out.addNodes(s, members, antdb.RoleCoordinator, 1, &s.Coordinators.RoleSpec, s.Coordinators.Overrides)
+	out.addNodes(s, members, antdb.RoleDatanode, int(s.Datanodes.Instances), &s.Datanodes.RoleSpec, s.Datanodes.Overrides)
 	return out
 }
 
@@ -116,10 +144,13 @@ func (c *Cluster) resolveBootstrap(b *v1alpha1.BootstrapSpec) {
 	}
 }
 
-func (c *Cluster) addNodes(s *v1alpha1.AntDBClusterSpec, role antdb.Role, count, instances int, r *v1alpha1.RoleSpec, overrides []v1alpha1.NodeOverride) {
-	for i := 1; i <= count; i++ {
+func (c *Cluster) addNodes(s *v1alpha1.AntDBClusterSpec, members []v1alpha1.MemberStatus, role antdb.Role, instances int, r *v1alpha1.RoleSpec, overrides []v1alpha1.NodeOverride) {
+	for _, m := range members {
+		if of, _, err := antdb.ParseNodeName(m.Name); err != nil || of != role || m.State == v1alpha1.MemberRetained {
+			continue
+		}
 		n := Node{
-			Name: antdb.NodeName(role, i), Role: role,
+			Name: m.Name, Role: role, State: m.State, Joined: m.Joined, Registered: m.State != v1alpha1.MemberJoining,
 			Image: or(r.Image, s.Image), Data: volume(r.Storage), Resources: r.Resources,
 			NodeSelector: r.NodeSelector, Tolerations: r.Tolerations, Instances: max(instances, 1),
 		}
@@ -189,6 +220,19 @@ func merge(a, b map[string]string) map[string]string {
 	return out
 }
 
+// The defaults of the CRD, for clusters that were made before it had them: a minute and a day, in nanoseconds.
+var (
+	defaultDrainTimeout = metav1.Duration{Duration: 60 * 1e9}
+	defaultRetention    = metav1.Duration{Duration: 24 * 3600 * 1e9}
+)
+
+func duration(d *metav1.Duration, otherwise metav1.Duration) metav1.Duration {
+	if d != nil {
+		return *d
+	}
+	return otherwise
+}
+
 func or[T comparable](v, otherwise T) T {
 	var zero T
 	if v == zero {
@@ -207,11 +251,11 @@ func (c *Cluster) Node(name string) (Node, bool) {
 	return Node{}, false
 }
 
-// Count of nodes in a role.
+// Count of the nodes in a role that are part of the cluster.
 func (c *Cluster) Count(role antdb.Role) int {
 	n := 0
 	for _, node := range c.Nodes {
-		if node.Role == role {
+		if node.Role == role && node.Registered && node.State != v1alpha1.MemberJoining {
 			n++
 		}
 	}
@@ -221,7 +265,11 @@ func (c *Cluster) Count(role antdb.Role) int {
 // Topology is the node catalog that gc and every coordinator shall hold. clusterIP maps node names to the ClusterIPs
 // of their Services and is asked only with Addressing ClusterIP; ok is false while one of them is not known.
 func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok bool) {
+	primary := c.primary()
 	for _, n := range c.Nodes {
+		if !n.Registered {
+			continue
+		}
 		host := naming.Host(naming.HeadlessService(c.Name, n.Name), c.Namespace)
 		if c.Addressing == v1alpha1.AddressingClusterIP {
 			if host = clusterIP[n.Name]; host == "" {
@@ -230,11 +278,21 @@ func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok
 		}
 		t.Nodes = append(t.Nodes, topology.Node{
 			Name: n.Name, Type: antdb.TypeOf(n.Role), Host: host, Port: antdb.Port,
-			Primary: n.Name == antdb.NodeName(antdb.RoleDatanode, 1),
+			Primary: n.Name == primary,
 			GTM:     n.Role == antdb.RoleGTM,
 		})
 	}
 	return t, true
+}
+
+// primary is the datanode that is written first for replicated tables: the first one that stays.
+func (c *Cluster) primary() string {
+	for _, n := range c.Nodes {
+		if n.Role == antdb.RoleDatanode && n.State == v1alpha1.MemberActive {
+			return n.Name
+		}
+	}
+	return ""
 }
 
 // LongestNode is the node with the longest name, for checks of length.

@@ -15,6 +15,8 @@ import (
 type Metrics struct {
 	Writes  *prometheus.CounterVec
 	Actions *prometheus.CounterVec
+	// Operations count how often an operation reached a phase.
+	Operations *prometheus.CounterVec
 }
 
 // NewMetrics makes the counters and registers them.
@@ -26,8 +28,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Actions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "antdb_operator_actions_total", Help: "Actions on instances and pods, by kind and outcome.",
 		}, []string{"action", "outcome"}),
+		Operations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "antdb_operator_operations_total", Help: "Operations (AntDBOperation) that reached a phase, by type and phase.",
+		}, []string{"type", "phase"}),
 	}
-	r.MustRegister(m.Writes, m.Actions)
+	r.MustRegister(m.Writes, m.Actions, m.Operations)
 	return m
 }
 

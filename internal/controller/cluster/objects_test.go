@@ -119,10 +119,10 @@ func TestAnInvalidSpecChangesNothingAndTheMendedOneGoesOn(t *testing.T) {
 	s.api.Writes()
 	s.change(func(c *v1alpha1.AntDBCluster) {
 		c.Spec.Image = "antdb:6"
-		c.Spec.Datanodes.Overrides = []v1alpha1.NodeOverride{{Name: "dn9", Storage: &v1alpha1.StorageSpec{Size: "2Gi"}}}
+		c.Spec.Datanodes.Overrides = []v1alpha1.NodeOverride{{Name: "cn9", Storage: &v1alpha1.StorageSpec{Size: "2Gi"}}}
 	})
 	s.passes(3)
-	s.expect(v1alpha1.ConditionReady, v1alpha1.ReasonInvalidSpec, `"dn9"`)
+	s.expect(v1alpha1.ConditionReady, v1alpha1.ReasonInvalidSpec, `"cn9"`)
 	for _, w := range s.api.Writes() {
 		if w.Kind != "AntDBCluster" {
 			t.Errorf("written: %s", w)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/plan"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
 )
@@ -47,6 +49,16 @@ type Order interface {
 	ApplyCredentials(ctx context.Context) error
 	Reach(ctx context.Context) (instanceapi.Reach, error)
 	Escape(ctx context.Context, e instanceapi.Escape) error
+	Scaling
+}
+
+// Scaling is what operations need of instances.
+type Scaling interface {
+	Lock(ctx context.Context, l instanceapi.Lock) (instanceapi.LockStatus, error)
+	Join(ctx context.Context, j instanceapi.Join) error
+	Drain(ctx context.Context, d instanceapi.Drain) (instanceapi.DrainStatus, error)
+	Move(ctx context.Context, m instanceapi.Move) error
+	Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error)
 }
 
 // Dialer gives a client for the instance manager at an address (host and port).
@@ -171,6 +183,7 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 	}
 	all.Wait()
 	r.reach(ctx, want, snap, conf)
+	r.empty(ctx, want, snap, conf)
 	return nil
 }
 
@@ -178,12 +191,15 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, conf *tls.Config) {
 	through := ""
 	for _, n := range want.Nodes {
+		if !n.Counts() {
+			continue
+		}
 		name := naming.Instance(want.Name, n.Name, 1)
 		fact := snap.Instances[name]
 		if fact.Status == nil || !fact.Status.Serving || !stays(snap, name) {
 			return
 		}
-		if through == "" && string(n.Role) == "coordinator" {
+		if through == "" && string(n.Role) == "coordinator" && n.State == v1alpha1.MemberActive {
 			through = name
 		}
 	}
@@ -193,12 +209,32 @@ func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.S
 	if err != nil {
 		answer = instanceapi.Reach{Datanodes: map[string]string{}}
 		for _, n := range want.Nodes {
-			if n.Role == "datanode" {
+			if n.Role == "datanode" && n.Counts() {
 				answer.Datanodes[n.Name] = err.Error()
 			}
 		}
 	}
 	snap.Reach = &answer
+}
+
+// empty asks gc what is left on datanodes that an operation is about to take out. It comes after every status: the lock
+// that the operation holds is looked at again at the next pass.
+func (r *Reconciler) empty(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, conf *tls.Config) {
+	gc := naming.Instance(want.Name, "gc", 1)
+	if address(snap, gc) == "" {
+		return
+	}
+	snap.Empty = map[string]instanceapi.Emptiness{}
+	for _, name := range operation.Questions(operation.Active(snap.Operations)) {
+		ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+		answer, err := r.dial(address(snap, gc), conf).Empty(ctx, name)
+		cancel()
+		if err != nil {
+			logr.FromContextOrDiscard(ctx).Info("gc does not say what is left", "datanode", name, "cause", err.Error())
+			continue
+		}
+		snap.Empty[name] = answer
+	}
 }
 
 // stays tells whether the pod is there and not about to go.

@@ -33,6 +33,7 @@ const inParallel = 16
 // +kubebuilder:rbac:groups="",resources=pods,verbs=create;delete;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;services;serviceaccounts;configmaps,verbs=create;patch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts;configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;services,verbs=delete
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
@@ -125,8 +126,10 @@ func (r *Reconciler) act(ctx context.Context, want *spec.Cluster, a plan.Action)
 		return r.Client.Patch(ctx, cluster, client.RawPatch(types.MergePatchType, patch))
 	case plan.EscapeGTMWait:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Escape(ctx, a.Escape) })
+	case plan.Instruct:
+		return r.order(ctx, want, a.Instance, func(i Instance) error { return instruct(ctx, i, a.Order) })
 	default:
-		return fmt.Errorf("no way to carry out %T", a)
+		return r.actOnObject(ctx, want, a)
 	}
 }
 

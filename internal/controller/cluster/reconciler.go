@@ -21,6 +21,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/kube"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/plan"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
@@ -53,25 +54,32 @@ const retry = 2 * time.Second
 // Reconcile is the same five lines for every kind: observe, resolve, plan, perform, report. What needs no answer of an
 // instance is done before any is asked.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	cluster := &v1alpha1.AntDBCluster{}
-	if err := r.Client.Get(ctx, req.NamespacedName, cluster); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	cluster, operations, err := r.read(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
-	if cluster.DeletionTimestamp != nil {
-		return ctrl.Result{}, nil // owner references do the work
+	if cluster == nil || cluster.DeletionTimestamp != nil {
+		return ctrl.Result{}, r.abandon(ctx, operations) // owner references do the rest
 	}
 	want := spec.Resolve(cluster)
+	operation.Arrange(&want, operation.Active(operations))
 	snap, err := r.observe(ctx, cluster, &want)
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
 	}
+	snap.Operations = operations
 	failure := r.applyObjects(ctx, &want, snap)
 	if err := r.ask(ctx, &want, snap); err != nil {
 		return ctrl.Result{}, errors.Join(failure, fmt.Errorf("ask instances: %w", err))
 	}
 	p := plan.Cluster(&want, snap, r.Operator, metav1.NewTime(r.Now()))
 	again, err := r.perform(ctx, &want, &p)
-	failure = errors.Join(failure, err, r.report(ctx, cluster, &p))
+	failure = errors.Join(failure, err)
+	if err := r.report(ctx, cluster, &p); err != nil {
+		failure = errors.Join(failure, err)
+	} else { // members are written before the journal that speaks of them
+		failure = errors.Join(failure, r.journal(ctx, operations, &p))
+	}
 	if failure != nil {
 		if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
 			return ctrl.Result{}, nil // the namespace goes, and the cluster with it
@@ -80,12 +88,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			logr.FromContextOrDiscard(ctx).V(1).Info("the cluster changed meanwhile", "cause", failure.Error())
 			return ctrl.Result{RequeueAfter: retry}, nil
 		}
+		if operation.Active(operations) != nil { // what it holds is a lease: no longer and longer pauses
+			logr.FromContextOrDiscard(ctx).Error(failure, "something failed while an operation runs")
+			return ctrl.Result{RequeueAfter: retry}, nil
+		}
 		return ctrl.Result{}, failure
 	}
-	if again || snap.Held != "" || unanswered(snap) {
+	if p.Again == 0 && (again || snap.Held != "" || unanswered(snap)) {
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: time.Duration(p.Again) * time.Second}, nil
 }
 
 // unanswered tells whether a question to a running instance got no answer: nothing will wake us when it would.

@@ -63,6 +63,8 @@ spec:
 
 var demo = types.NamespacedName{Namespace: "ns", Name: "demo"}
 
+var request = ctrl.Request{NamespacedName: demo}
+
 func newScene(ctx context.Context, t tester, text string) *scene {
 	t.Helper()
 	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -101,7 +103,7 @@ func (s *scene) restartOperator() {
 
 // pass reconciles once and lets everybody else do something.
 func (s *scene) pass() error {
-	_, err := s.operator.Reconcile(s.ctx, ctrl.Request{NamespacedName: demo})
+	_, err := s.operator.Reconcile(s.ctx, request)
 	s.step()
 	return err
 }
@@ -203,6 +205,10 @@ func (s *scene) String() string {
 			fmt.Fprintf(&b, "pod %s %s %s deleting %t\n", p.Name, p.Status.Phase, p.Status.PodIP, p.DeletionTimestamp != nil)
 		}
 	}
+	for _, o := range s.operations() {
+		fmt.Fprintf(&b, "operation %s %s %v: %s, attempt %d, %s\n", o.Name, o.Spec.Type, o.Spec.Nodes, o.Status.Phase, o.Status.Attempt, o.Status.Message)
+	}
+	fmt.Fprintf(&b, "members %v\n", s.members())
 	b.WriteString(s.world.String())
 	return b.String() + strings.Join(s.events.last(12), "\n")
 }
@@ -254,7 +260,7 @@ func (r runner) Start(pod *corev1.Pod, disk types.UID, config map[string]string)
 	}
 	r.world.Start(fakeantdb.Launch{
 		Address: pod.Status.PodIP, Instance: pod.Name, Node: node, Role: antdb.Role(env[instanceapi.EnvRole]),
-		Volume: string(disk), Config: first,
+		Volume: string(disk), Config: first, Join: env[instanceapi.EnvJoin] == "true",
 	})
 }
 

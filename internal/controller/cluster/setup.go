@@ -41,9 +41,19 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Owns(&rbacv1.RoleBinding{}).
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&networkingv1.NetworkPolicy{}).
+		Watches(&v1alpha1.AntDBOperation{}, handler.EnqueueRequestsFromMapFunc(byOperation), news).
 		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
+}
+
+// byOperation finds the cluster of an operation.
+func byOperation(_ context.Context, o client.Object) []reconcile.Request {
+	op, ok := o.(*v1alpha1.AntDBOperation)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: op.Namespace, Name: op.Spec.Cluster}}}
 }
 
 // byLabel finds the cluster of a volume claim: a claim that is to be kept has no owner.

@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/applyconfigurations"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
@@ -69,7 +70,7 @@ func New() *Server {
 			panic(err) // the types are fixed
 		}
 	}
-	base := fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}).
+	base := fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}, &v1alpha1.AntDBOperation{}).
 		WithTypeConverters(
 			withoutEmptyStatus{schemas()}, managedfields.NewDeducedTypeConverter()).
 		Build()
@@ -213,6 +214,14 @@ func (s *Server) apply(ctx context.Context, c client.WithWatch, o runtime.ApplyC
 		}
 		pod.Status.Phase = corev1.PodPending
 		return c.Status().Update(ctx, pod)
+	case "PersistentVolumeClaim":
+		return amend(ctx, c, u, &corev1.PersistentVolumeClaim{}, func(v *corev1.PersistentVolumeClaim) bool {
+			fresh := v.UID == ""
+			if fresh {
+				v.UID = s.uid()
+			}
+			return fresh
+		})
 	case "Service":
 		return amend(ctx, c, u, &corev1.Service{}, func(v *corev1.Service) bool {
 			fresh := v.Spec.ClusterIP == ""
@@ -274,13 +283,17 @@ func (s *Server) announce(ctx context.Context, c client.Client, o client.Object,
 }
 
 func precondition(ctx context.Context, c client.Client, o client.Object, uid types.UID) error {
+	gvk, err := apiutil.GVKForObject(o, c.Scheme())
+	if err != nil {
+		return err
+	}
 	have := &metav1.PartialObjectMetadata{}
-	have.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	have.SetGroupVersionKind(gvk)
 	if err := c.Get(ctx, client.ObjectKeyFromObject(o), have); err != nil {
 		return err
 	}
 	if have.UID != uid {
-		return apierrors.NewConflict(corev1.Resource("pods"), o.GetName(), fmt.Errorf("the UID is %s, not %s", have.UID, uid))
+		return apierrors.NewConflict(corev1.Resource(gvk.Kind), o.GetName(), fmt.Errorf("the UID is %s, not %s", have.UID, uid))
 	}
 	return nil
 }

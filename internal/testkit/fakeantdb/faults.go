@@ -19,6 +19,7 @@ func (w *World) Kill(node string) {
 	defer w.mu.Unlock()
 	if p := w.node(node); p != nil && p.up() {
 		p.phase, p.left, p.boot, p.todo = instanceapi.StateStarting, 2, instanceapi.BootstrapState{}, nil
+		p.loseLock("the server ended")
 	}
 }
 

@@ -72,6 +72,7 @@ func (w *World) status(p *process) instanceapi.Status {
 	if p.Role.HoldsCatalog() {
 		s.Catalog = w.catalog(p)
 	}
+	w.scalingStatus(p, &s)
 	if s.Serving = w.serves(p); !s.Serving && s.Message == "" {
 		s.Message = "does not serve"
 	}
@@ -85,7 +86,7 @@ func (w *World) catalog(p *process) *instanceapi.CatalogStatus {
 	}
 	if w.answers(p) {
 		if p.disk.given != nil {
-			if err := p.repair(); err != nil {
+			if err := w.judged(p); err != nil {
 				c.Error = err.Error()
 			}
 		}
@@ -105,6 +106,12 @@ func (p *process) repair() error {
 	}
 	p.disk.rows, p.equal = slices.Clone(p.disk.given.Nodes), true
 	return nil
+}
+
+// judged repairs a catalog, after the world has judged what is dropped.
+func (w *World) judged(p *process) error {
+	w.judgeDrops(p)
+	return p.repair()
 }
 
 func (p *process) config() instanceapi.ConfigStatus {
@@ -134,7 +141,7 @@ func (i *Instance) PutTopology(ctx context.Context, t instanceapi.Topology) (r i
 		if !w.answers(p) {
 			return fmt.Errorf("%w: no SQL on %s", instanceapi.ErrNotYet, p.Node)
 		}
-		return p.repair()
+		return w.judged(p)
 	})
 }
 

@@ -34,6 +34,7 @@ type World struct {
 	ran        map[string]int
 	orders     int
 	violations []string
+	scaling
 }
 
 // volume is what outlives a pod.
@@ -47,6 +48,8 @@ type volume struct {
 	restarted   string
 	escaped     string
 	schema      int
+	join        instanceapi.JoinStatus
+	joined      *instanceapi.Join
 }
 
 // process is the instance manager of one pod and its server.
@@ -64,6 +67,11 @@ type process struct {
 	equal       bool // the catalog was right once, so that a difference is drift
 	boot        instanceapi.BootstrapState
 	todo        []string // statements of the bootstrap that are left
+	lock        *instanceapi.LockStatus
+	lease       int // steps for which the lock outlives the last request
+	move        *instanceapi.MoveStatus
+	moving      instanceapi.Move
+	drain       *instanceapi.DrainStatus
 }
 
 // Launch is how a pod starts an instance.
@@ -73,13 +81,15 @@ type Launch struct {
 	// Volume names the volume; Config is the first configuration.
 	Volume string
 	Config instanceapi.Config
+	// Join says that the node is added to a running cluster.
+	Join bool
 }
 
 // New makes a world without servers.
 func New() *World {
 	return &World{
 		InitdbSteps: 2, WaitSteps: 60, volumes: map[string]*volume{}, processes: map[string]*process{}, nodes: map[string]bool{},
-		journal: map[string]bool{}, ran: map[string]int{},
+		journal: map[string]bool{}, ran: map[string]int{}, scaling: newScaling(),
 	}
 }
 
@@ -104,10 +114,14 @@ func (w *World) Start(l Launch) {
 	if !disk.initialized {
 		p.phase, p.left = instanceapi.StateInitializing, w.InitdbSteps
 	}
+	if l.Join && disk.join.Phase == instanceapi.JoinNone {
+		disk.join.Phase = instanceapi.JoinWaiting
+	}
 	if disk.config == nil {
 		disk.config = &l.Config
 	}
-	w.nodes[l.Node], w.processes[l.Address] = true, p
+	w.nodes[l.Node] = true
+	w.processes[l.Address] = p
 }
 
 // Stop ends the instance at an address, as the end of its pod does.
@@ -139,7 +153,12 @@ func (w *World) Step() {
 	for _, address := range slices.Sorted(maps.Keys(w.processes)) {
 		p := w.processes[address]
 		p.unreachable = max(0, p.unreachable-1)
-		p.step()
+		if !w.joinStep(p) {
+			p.step()
+		}
+		w.lockStep(p)
+		w.moveStep(p)
+		p.drainStep()
 	}
 	if gc := w.node(antdb.GTMNode); gc != nil && gc.waits {
 		gc.waited++
@@ -197,7 +216,7 @@ func (w *World) answers(p *process) bool {
 }
 
 func (w *World) serves(p *process) bool {
-	if p == nil || !w.answers(p) {
+	if p == nil || !w.answers(p) || p.drain != nil || p.Join && p.disk.join.Phase != instanceapi.JoinKept {
 		return false
 	}
 	return !p.Role.HoldsCatalog() || p.disk.given != nil && same(p.disk.rows, p.disk.given.Nodes)
@@ -225,11 +244,11 @@ func (w *World) disturb(instance, how string) {
 			p = x
 		}
 	}
-	if p == nil || !p.up() {
+	if p == nil || !p.up() || w.outside(p.Node) {
 		return // nobody is disturbed
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
-		if name != p.Node && !w.serves(w.node(name)) {
+		if !w.outside(name) && name != p.Node && !w.serves(w.node(name)) {
 			w.violate("%s of %s while %s does not serve", how, p.Node, name)
 		}
 	}
@@ -263,6 +282,9 @@ func (w *World) ddl(through *process) (refusal string) {
 	if !w.answers(through) {
 		return "no answer"
 	}
+	if gc := w.node(antdb.GTMNode); gc.lock != nil && gc.lock.State == instanceapi.LockHeld {
+		return "cannot execute DDL in a locked cluster"
+	}
 	var reached []*process
 	for _, row := range through.disk.rows {
 		p := w.node(row.Name)
@@ -277,5 +299,6 @@ func (w *World) ddl(through *process) (refusal string) {
 	for _, p := range reached {
 		p.disk.schema++
 	}
+	w.created(through)
 	return ""
 }

@@ -177,7 +177,7 @@ func (k *Kubelet) mounts(ctx context.Context, pod *corev1.Pod) (disk types.UID, 
 		case v.PersistentVolumeClaim != nil:
 			c := &corev1.PersistentVolumeClaim{}
 			if err = get(v.PersistentVolumeClaim.ClaimName, c); v.Name == "data" {
-				disk = types.UID(c.Name) // claims have no UID in a fake API server
+				disk = c.UID // a claim that is made anew is an empty volume
 			}
 		}
 		if err != nil {
