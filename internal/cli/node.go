@@ -107,6 +107,13 @@ for a while after that, so that nothing is lost by a mistake.`,
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the operation to its end")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var patience *metav1.Duration
+		if cmd.Flags().Changed("drain-timeout") {
+			if err := drainTimeout(args[0], timeout); err != nil {
+				return err
+			}
+			patience = &metav1.Duration{Duration: timeout}
+		}
 		k, err := a.connect()
 		if err != nil {
 			return err
@@ -119,12 +126,7 @@ for a while after that, so that nothing is lost by a mistake.`,
 		if err != nil {
 			return err
 		}
-		if cmd.Flags().Changed("drain-timeout") {
-			if err := drainTimeout(r.role, timeout); err != nil {
-				return err
-			}
-			r.drainTimeout = &metav1.Duration{Duration: timeout}
-		}
+		r.drainTimeout = patience
 		fmt.Fprint(a.Out, r.explain(c))
 		if err := a.confirm(yes, "Go on?"); err != nil {
 			return err
@@ -144,9 +146,13 @@ for a while after that, so that nothing is lost by a mistake.`,
 	return cmd
 }
 
-func drainTimeout(role antdb.Role, timeout time.Duration) error {
+// drainTimeout checks whether a node may be given one.
+func drainTimeout(node string, timeout time.Duration) error {
+	what, _, err := antdb.ParseNodeName(node)
 	switch {
-	case role != antdb.RoleCoordinator:
+	case err != nil:
+		return err
+	case what != antdb.RoleCoordinator:
 		return errors.New("--drain-timeout is for coordinators: datanodes have no sessions of applications")
 	case timeout < 0:
 		return fmt.Errorf("--drain-timeout %s: allowed is 0 (end sessions at once) or more", timeout)

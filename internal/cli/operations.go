@@ -38,12 +38,12 @@ line for each change.`,
 	cmd.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "of all namespaces")
 	cmd.Flags().StringVarP(&selector, "selector", "l", "", "only those with these labels, such as team=a")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if watching && format.machine() {
+			return fmt.Errorf("-w cannot be had with -o %s: kubectl get adbop -w -o %s prints each change", format, format)
+		}
 		k, err := a.connect()
 		if err != nil {
 			return err
-		}
-		if watching && format.machine() {
-			return fmt.Errorf("-w cannot be had with -o %s: kubectl get adbop -w -o %s prints each change", format, format)
 		}
 		var options []client.ListOption
 		if !everywhere {

@@ -73,7 +73,7 @@ func tables(old, m *v1alpha1.MoveStatus, say func(string, ...any)) {
 	}
 	if m.TablesDone > old.TablesDone {
 		left := ""
-		if m.SecondsLeft > 0 {
+		if m.SecondsLeft > 0 && m.TablesDone < m.TablesTotal {
 			left = ", about " + whole(time.Duration(m.SecondsLeft)*time.Second) + " left"
 		}
 		say("moved: %d of %s, %s%s", m.TablesDone, Noun(int(m.TablesTotal), "table"), percent(moved(m)), left)

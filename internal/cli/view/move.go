@@ -63,8 +63,11 @@ func pinned(l *lines, m *v1alpha1.MoveStatus) {
 }
 
 func times(n int32) string {
-	if n == 1 {
+	switch n {
+	case 1:
 		return "once"
+	case 2:
+		return "twice"
 	}
 	return fmt.Sprintf("%d times", n)
 }
@@ -104,8 +107,9 @@ func Plan(s Style, o *v1alpha1.AntDBOperation) string {
 	facts.row("rows", "about "+Count(m.RowsTotal))
 	facts.row("size", Bytes(m.BytesTotal))
 	facts.row("expected time", "about "+whole(time.Duration(m.SecondsLeft)*time.Second))
-	facts.row("expected pauses", fmt.Sprintf("one for each table, the longest about %s: statements of the cluster wait meanwhile", millis(m.LongestPauseMillis)))
+	facts.row("expected pauses", "one for each table, the longest about "+millis(m.LongestPauseMillis))
 	facts.body(l, "")
+	l.add("In a pause all statements of the cluster wait. Tables that applications hold are tried again later.")
 	pinned(l, m)
 	return l.String()
 }

@@ -60,7 +60,7 @@ func moved(m *v1alpha1.MoveStatus) float64 {
 	return 0
 }
 
-// elapsed is how long an operation or a step has taken.
+// elapsed is how long an operation has taken.
 func (s Style) elapsed(o *v1alpha1.AntDBOperation) string {
 	if o.Status.StartedAt == nil {
 		return "-"
@@ -128,7 +128,22 @@ func Operations(s Style, all []v1alpha1.AntDBOperation, o OperationsOptions) str
 		s.Width = max(s.width(), 250)
 	}
 	l := &lines{style: s}
-	t := table{heads: []string{"NAME", "CLUSTER", "TYPE", "NODES", "PHASE", "PROGRESS", "TIME"}}
+	// The bar gives way where a line has no room for it.
+	for _, length := range []int{10, 5, 0} {
+		if t := s.list(all, o, length); length == 0 || t.width() <= s.width() {
+			t.draw(l, "")
+			break
+		}
+	}
+	if !o.Wide {
+		stuck(l, all)
+	}
+	return l.String()
+}
+
+// list is the table of a list, with bars of a length.
+func (s Style) list(all []v1alpha1.AntDBOperation, o OperationsOptions, length int) *table {
+	t := &table{heads: []string{"NAME", "CLUSTER", "TYPE", "NODES", "PHASE", "PROGRESS", "TIME"}}
 	if o.Namespaces {
 		t.heads = append([]string{"NAMESPACE"}, t.heads...)
 	}
@@ -140,7 +155,7 @@ func Operations(s Style, all []v1alpha1.AntDBOperation, o OperationsOptions) str
 		done := share(op)
 		row := []string{
 			op.Name, op.Spec.Cluster, string(op.Spec.Type), nodes(op), s.paint(tone(op.Status.Phase), phase(op)),
-			bar(done, 10) + " " + percent(done), s.elapsed(op),
+			strings.TrimLeft(bar(done, length)+" "+percent(done), " "), s.elapsed(op),
 		}
 		if o.Namespaces {
 			row = append([]string{op.Namespace}, row...)
@@ -150,11 +165,7 @@ func Operations(s Style, all []v1alpha1.AntDBOperation, o OperationsOptions) str
 		}
 		t.row(row...)
 	}
-	t.draw(l, "")
-	if !o.Wide {
-		stuck(l, all)
-	}
-	return l.String()
+	return t
 }
 
 // stuck tells why operations wait or went wrong.

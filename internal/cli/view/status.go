@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
@@ -191,7 +194,7 @@ func (s Style) topology(l *lines, c *v1alpha1.AntDBCluster) {
 func (s Style) conditions(l *lines, c *v1alpha1.AntDBCluster) {
 	for _, d := range c.Status.Conditions {
 		progressing := d.Type == v1alpha1.ConditionProgressing
-		if progressing != (d.Status == "True") {
+		if progressing != (d.Status == metav1.ConditionTrue) {
 			continue
 		}
 		l.add()
@@ -211,9 +214,11 @@ func (s Style) conditions(l *lines, c *v1alpha1.AntDBCluster) {
 func advice(c *v1alpha1.AntDBCluster, reason string) string {
 	switch reason {
 	case v1alpha1.ReasonNodesNotServing:
-		for i := range c.Status.Nodes {
-			if n := &c.Status.Nodes[i]; !fine(n) {
-				return "kubectl antdb logs " + n.Name + " --cluster " + c.Name
+		for _, n := range c.Status.Nodes {
+			for _, i := range n.Instances {
+				if i.Name == n.Primary && !i.Serving {
+					return "kubectl antdb logs " + n.Name + " --cluster " + c.Name
+				}
 			}
 		}
 	case v1alpha1.ReasonDatanodesUnreachable:
@@ -234,28 +239,34 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 	return ""
 }
 
-// Clusters is a list with a line for each cluster, and totals.
+// Clusters is a list with a line for each cluster, why some are not Ready, and totals.
 func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
 	l := &lines{style: s}
-	t := table{heads: []string{"NAMESPACE", "NAME", "PHASE", "NODES", "COORDINATORS", "DATANODES", "AGE", "MESSAGE"}, right: map[int]bool{4: true, 5: true}}
-	serve := 0
+	t := table{heads: []string{"NAMESPACE", "NAME", "PHASE", "NODES", "COORDINATORS", "DATANODES", "AGE"}, right: map[int]bool{4: true, 5: true}}
+	ready := 0
+	var troubled []func()
 	for i := range all {
 		c := &all[i]
-		message := ""
-		for _, d := range c.Status.Conditions {
-			if d.Type == v1alpha1.ConditionReady && d.Status != "True" {
-				message = clean(d.Message)
-			}
-			if d.Type == v1alpha1.ConditionReady && d.Status == "True" {
-				serve++
-			}
-		}
 		t.row(c.Namespace, c.Name, s.paint(phaseTone(c.Status.Phase), c.Status.Phase), c.Status.ReadyNodes, Count(int64(c.Spec.Coordinators.Count)),
-			Count(int64(c.Spec.Datanodes.Count)), whole(s.Now.Sub(c.CreationTimestamp.Time)), message)
+			Count(int64(c.Spec.Datanodes.Count)), whole(s.Now.Sub(c.CreationTimestamp.Time)))
+		switch d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); {
+		case d == nil:
+		case d.Status == metav1.ConditionTrue:
+			ready++
+		default:
+			troubled = append(troubled, func() {
+				l.add()
+				l.add(s.paint(phaseTone(c.Status.Phase), c.Namespace+"/"+c.Name+": "+d.Reason))
+				l.paragraph("  ", d.Message)
+			})
+		}
 	}
 	t.draw(l, "")
+	for _, tell := range troubled {
+		tell()
+	}
 	l.add()
-	l.add(fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), serve))
+	l.add(fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), ready))
 	return l.String()
 }
 

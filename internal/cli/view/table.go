@@ -28,17 +28,32 @@ func (t *table) draw(l *lines, indent string) {
 // body draws the rows without the heading.
 func (t *table) body(l *lines, indent string) { t.write(l, indent, t.rows) }
 
-func (t *table) write(l *lines, indent string, rows [][]string) {
-	widths := map[int]int{}
+// widths of the columns.
+func widths(rows [][]string) map[int]int {
+	w := map[int]int{}
 	for _, row := range rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], cells(c))
+			w[i] = max(w[i], cells(c))
 		}
 	}
+	return w
+}
+
+// width of the table with its heading.
+func (t *table) width() int {
+	n := gap * (len(t.heads) - 1)
+	for _, w := range widths(append([][]string{t.heads}, t.rows...)) {
+		n += w
+	}
+	return n
+}
+
+func (t *table) write(l *lines, indent string, rows [][]string) {
+	room := widths(rows)
 	for _, row := range rows {
 		var b strings.Builder
 		for i, c := range row {
-			pad := strings.Repeat(" ", widths[i]-cells(c))
+			pad := strings.Repeat(" ", room[i]-cells(c))
 			switch {
 			case t.right[i]:
 				b.WriteString(pad + c)

@@ -69,7 +69,7 @@ func New() *Server {
 			panic(err) // the types are fixed
 		}
 	}
-	base := fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}).
+	base := fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}, &v1alpha1.AntDBOperation{}).
 		WithTypeConverters(
 			withoutEmptyStatus{schemas()}, managedfields.NewDeducedTypeConverter()).
 		Build()
