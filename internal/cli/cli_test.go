@@ -46,6 +46,8 @@ type desk struct {
 	watched func(int)
 	// refuse is asked before each patch of a cluster.
 	refuse func(*v1alpha1.AntDBCluster) error
+	// once ends a command by an interrupt as soon as its output is as wanted. It may be nil.
+	once   func(output string) bool
 	tables map[string]string // answers of datanodes to `tables`, by pod
 	logs   map[string]string // by pod
 	ran    []string          // what was run in pods
@@ -57,20 +59,30 @@ type desk struct {
 
 // screen is written by one goroutine and read by another.
 type screen struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu      sync.Mutex
+	all     bytes.Buffer
+	written func(string)
 }
 
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Buffer.Write(p)
+	n, err := s.all.Write(p)
+	s.written(s.all.String())
+	return n, err
 }
 
 func (s *screen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.String()
+	return s.all.String()
+}
+
+func (s *screen) clear(written func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all.Reset()
+	s.written = written
 }
 
 func sit(t *testing.T, objects ...client.Object) *desk {
@@ -174,8 +186,12 @@ func (d *desk) runIn(ctx context.Context, args ...string) int {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	d.watches = 0
-	d.out.Reset()
 	d.err.Reset()
+	d.out.clear(func(text string) {
+		if d.once != nil && d.once(text) {
+			stop()
+		}
+	})
 	return cli.Main(ctx, &d.env, args)
 }
 

@@ -114,17 +114,13 @@ func TestEventsAreThoseOfTheClusterItsOperationsAndItsPods(t *testing.T) {
 	if strings.Contains(got, "Foreign") || first < 0 || second < first || third < second {
 		t.Errorf("%s", got)
 	}
-	ctx, interrupt := context.WithCancel(t.Context())
+	d.once = func(text string) bool { return strings.Contains(text, "NewOne") }
 	d.watched = func(int) {
 		if err := d.world.Create(context.Background(), event("g", "AntDBCluster", "demo", "NewOne", 0)); err != nil {
 			t.Error(err)
 		}
-		for end := time.Now().Add(10 * time.Second); !strings.Contains(d.out.text(), "NewOne") && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		interrupt()
 	}
-	if code := d.runIn(ctx, "events", "-w"); code != 0 || !strings.Contains(d.out.text(), "NewOne") {
+	if code := d.run("events", "-w"); code != 0 || !strings.Contains(d.out.text(), "NewOne") {
 		t.Errorf("it ends with %d: %s%s", code, d.out.text(), d.err.String())
 	}
 }

@@ -83,19 +83,15 @@ func TestATerminalIsDrawnAgainAndAPipeGetsLines(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		d := sit(t, operation("demo-add", v1alpha1.OperationAddNodes, v1alpha1.OperationRunning, "dn4"))
 		d.env.Terminal = terminal
-		ctx, interrupt := context.WithCancel(t.Context())
+		d.once = func(text string) bool { return strings.Contains(text, "MoveRows") }
 		d.watched = func(int) {
 			for _, step := range []string{"LockDDL", "MoveRows"} {
 				d.change("demo-add", func(o *v1alpha1.AntDBOperation) {
 					o.Status.Steps = append(o.Status.Steps, v1alpha1.OperationStep{Name: step, State: v1alpha1.StepRunning})
 				})
 			}
-			for end := time.Now().Add(10 * time.Second); !strings.Contains(d.out.text(), "MoveRows") && time.Now().Before(end); {
-				time.Sleep(time.Millisecond)
-			}
-			interrupt()
 		}
-		if code := d.runIn(ctx, "operations", "-w"); code != 0 {
+		if code := d.run("operations", "-w"); code != 0 {
 			t.Errorf("the exit code is %d: %s", code, d.err.String())
 		}
 		got := d.out.text()

@@ -23,6 +23,23 @@ func Changes(s Style, old, o *v1alpha1.AntDBOperation) []string {
 	if old.Name == "" {
 		say("%s", title(o))
 	}
+	// The first news of a move follow the step that began it, later ones come before the step that ends it.
+	known := old.Status.Move
+	if known != nil && o.Status.Move != nil {
+		tables(known, o.Status.Move, say)
+	}
+	steps(old, o, say)
+	if known == nil && o.Status.Move != nil {
+		tables(&v1alpha1.MoveStatus{}, o.Status.Move, say)
+	}
+	if phase(old) != phase(o) || old.Status.Message != o.Status.Message && o.Status.Phase != v1alpha1.OperationRunning {
+		say("%s%s", phase(o), after(": ", o.Status.Message))
+	}
+	return out
+}
+
+// steps tells of each step that came to a new state or says something new.
+func steps(old, o *v1alpha1.AntDBOperation, say func(string, ...any)) {
 	for _, step := range o.Status.Steps {
 		was := v1alpha1.OperationStep{State: v1alpha1.StepWaiting}
 		for _, w := range old.Status.Steps {
@@ -39,13 +56,6 @@ func Changes(s Style, old, o *v1alpha1.AntDBOperation) []string {
 		}
 		say("%s: %s%s%s", step.Name, step.State, took, after("; ", step.Message))
 	}
-	if m := o.Status.Move; m != nil {
-		tables(old.Status.Move, m, say)
-	}
-	if phase(old) != phase(o) || old.Status.Message != o.Status.Message && o.Status.Phase != v1alpha1.OperationRunning {
-		say("%s%s", phase(o), after(": ", o.Status.Message))
-	}
-	return out
 }
 
 func after(sign, text string) string {
@@ -57,8 +67,7 @@ func after(sign, text string) string {
 
 // tables tells of each table that came to a new state, and how much is done after one is.
 func tables(old, m *v1alpha1.MoveStatus, say func(string, ...any)) {
-	if old == nil {
-		old = &v1alpha1.MoveStatus{}
+	if old.TablesTotal == 0 {
 		say("to move: %s, %s, about %s", Noun(int(m.TablesTotal), "table"), Bytes(m.BytesTotal), Noun(int(m.RowsTotal), "row"))
 	}
 	was := map[string]v1alpha1.TableMove{}

@@ -276,6 +276,6 @@ func Event(s Style, at time.Time, kind, object, reason, message string) string {
 	if kind == "Warning" {
 		paint = yellow
 	}
-	return fmt.Sprintf("%s  %s  %-14s %s  %s", at.In(s.Now.Location()).Format(time.DateTime), s.paint(paint, fmt.Sprintf("%-7s", kind)), object,
-		s.paint(bold, reason), clean(message))
+	return fmt.Sprintf("%s  %s  %-14s %s %s", at.In(s.Now.Location()).Format(time.DateTime), s.paint(paint, fmt.Sprintf("%-7s", kind)), object,
+		s.paint(bold, fmt.Sprintf("%-18s", reason)), clean(message))
 }
