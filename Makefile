@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages
+.PHONY: help build gen check-gen fmt lint unit api e2e test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -32,6 +32,20 @@ build: bin/antdb-operator bin/antdb-instance ## build the operator and the insta
 bin/antdb-operator bin/antdb-instance: bin/%: $(GO_SOURCES)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/$*
 
+# The plugin is one static file for each platform. CLI_PLATFORMS="linux/arm64 …" builds others too, into bin/dist.
+CLI_PLATFORMS ?=
+override CLI_PLATFORMS := $(if $(filter all,$(CLI_PLATFORMS)),linux/amd64 linux/arm64 darwin/amd64 darwin/arm64,$(CLI_PLATFORMS))
+CLI_VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CLI_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(CLI_VERSION)'
+
+cli: bin/kubectl-antdb $(foreach p,$(CLI_PLATFORMS),bin/dist/kubectl-antdb-$(subst /,-,$p)) ## build kubectl antdb for this machine; CLI_PLATFORMS=all for linux and darwin
+
+bin/kubectl-antdb: $(GO_SOURCES)
+	$(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
+
+bin/dist/kubectl-antdb-%: $(GO_SOURCES)
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
+
 bin/sandbox bin/mkimage: bin/%: $(SANDBOX_SOURCES)
 	cd sandbox && CGO_ENABLED=0 go build -trimpath -o ../$@ ./cmd/$*
 
@@ -46,12 +60,13 @@ bin/gotestsum: tools/go.mod
 	go build -modfile=tools/go.mod -o $@ gotest.tools/gotestsum
 tools: bin/controller-gen bin/golangci-lint bin/gotestsum
 
-gen: bin/controller-gen ## write the generated code: deepcopy, CRD, RBAC
+gen: bin/controller-gen ## write what is generated: deepcopy, CRD, RBAC, reference of kubectl antdb
 	bin/controller-gen rbac:roleName=antdb-operator crd object paths=./api/... paths=./internal/controller/... \
 		paths=./cmd/antdb-operator/... output:crd:dir=deploy/crds output:rbac:dir=deploy/rbac
+	go run ./internal/cli/reference docs/reference/kubectl-antdb
 
 check-gen: gen ## fail if generated code is stale
-	@git diff --exit-code -- api deploy/crds deploy/rbac || { echo 'generated code is stale: run make gen and commit'; exit 1; }
+	@git add -N docs/reference && git diff --exit-code -- api deploy/crds deploy/rbac docs/reference || { echo 'generated code is stale: run make gen and commit'; exit 1; }
 
 fmt: ## format the code
 	gofmt -w api cmd internal test tools sandbox
