@@ -43,7 +43,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(&Pacer{Next: r, Now: r.Now})
 }
 
 // byLabel finds the cluster of a volume claim: a claim that is to be kept has no owner.
