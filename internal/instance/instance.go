@@ -133,7 +133,7 @@ func New(o Options) *Manager {
 	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
 	m.publisher = &publish.Publisher{
 		Pods: o.Pods, Pod: o.Launch.Instance, Now: time.Now, Log: o.Log,
-		FirstBackoff: 200 * time.Millisecond, LastBackoff: 10 * time.Second,
+		FirstBackoff: 200 * time.Millisecond, LastBackoff: 10 * time.Second, Gap: time.Second,
 	}
 	m.supervisor = supervise.New(supervise.Options{
 		Data:        o.Paths.Data(),

@@ -3,7 +3,8 @@
 // Package publish writes what an instance has to tell onto its own pod: a label that Services select by, a condition
 // that people read, and an annotation that wakes the operator.
 //
-// It writes on change only, and only the latest. It does not decide what is told.
+// It writes on change only, and only the latest; while the instance does not serve, not more often than it must. It does
+// not decide what is told.
 package publish
 
 import (
@@ -45,16 +46,21 @@ type Publisher struct {
 	Log  *slog.Logger
 	// FirstBackoff is the pause after a failed write; it doubles up to LastBackoff.
 	FirstBackoff, LastBackoff time.Duration
+	// Gap is the least time between two writes while the instance does not serve: a server that comes up has news all
+	// the time, and nobody waits for each of them.
+	Gap time.Duration
 
 	mu      sync.Mutex
 	want    *News
 	wake    chan struct{}
 	written chan struct{} // closed when want is on the pod
+	flush   bool          // somebody waits
 
 	// What the pod carries, as far as known. Nothing is known at first: an earlier life of this container may have
 	// left anything.
 	metadata, condition *News
 	since               time.Time
+	wrote               time.Time     // when it was brought up to date last
 	flushed             chan struct{} // what was closed last
 }
 
@@ -80,10 +86,15 @@ func (p *Publisher) waker() chan struct{} {
 // Flush waits until the latest news is on the pod, or until ctx ends.
 func (p *Publisher) Flush(ctx context.Context) {
 	p.mu.Lock()
-	written := p.written
+	p.flush = true
+	written, wake := p.written, p.waker()
 	p.mu.Unlock()
 	if written == nil {
 		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
 	}
 	select {
 	case <-written:
@@ -105,6 +116,10 @@ func (p *Publisher) Run(ctx context.Context) {
 		case <-wake:
 		case <-again:
 		}
+		if left := p.gapLeft(); left > 0 {
+			again = time.After(left)
+			continue
+		}
 		again = nil
 		if err := p.write(ctx); err != nil {
 			if ctx.Err() == nil {
@@ -116,6 +131,16 @@ func (p *Publisher) Run(ctx context.Context) {
 		}
 		pause = p.FirstBackoff
 	}
+}
+
+// gapLeft is how long the latest news may wait for others: not at all if the instance serves, began to, or ceased to.
+func (p *Publisher) gapLeft() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flush || p.metadata == nil || p.metadata.Serving || p.want == nil || p.want.Serving {
+		return 0
+	}
+	return p.Gap - p.Now().Sub(p.wrote)
 }
 
 // write brings the pod up to date. Label and condition are separate requests; each is sent only if it changes.
@@ -130,6 +155,9 @@ func (p *Publisher) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	err := errors.Join(p.writeMetadata(ctx, *want), p.writeCondition(ctx, *want))
+	if err == nil {
+		p.wrote = p.Now()
+	}
 	if err == nil && p.flushed != written {
 		p.flushed = written
 		close(written)
