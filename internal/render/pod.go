@@ -68,6 +68,8 @@ func Pod(c *spec.Cluster, n spec.Node, instance string, op Operator, secrets str
 		WithEnableServiceLinks(false).
 		WithSecurityContext(podSecurity(c.EngineUser)).
 		WithNodeSelector(n.NodeSelector).
+		// The instance tells at once whether its server accepts connections; a probe would learn of it up to a second later.
+		WithReadinessGates(corev1ac.PodReadinessGate().WithConditionType(naming.ConditionAccepting)).
 		WithVolumes(volumes(c, n, instance)...).
 		WithContainers(database(c, n))
 	for i := range c.PullSecrets {
@@ -107,7 +109,6 @@ func database(c *spec.Cluster, n spec.Node) *corev1ac.ContainerApplyConfiguratio
 		WithSecurityContext(containerSecurity()).
 		WithStartupProbe(probe(instanceapi.PathHealth, 1, 60)).
 		WithLivenessProbe(probe(instanceapi.PathHealth, 10, 6)).
-		WithReadinessProbe(probe(instanceapi.PathReady, 1, 1)).
 		WithVolumeMounts(
 			mount(volumeData, naming.PathVolume, false), mount(volumeManager, naming.PathManager, true),
 			mount(volumeSockets, naming.PathSockets, false), mount(volumeTmp, "/tmp", false),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, a condition
-// that people read, and an annotation that wakes the operator.
+// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, conditions
+// that Kubernetes and people read, and an annotation that wakes the operator.
 //
 // It writes on change only, and only the latest; while the instance does not serve, not more often than it must. It does
 // not decide what is told.
@@ -23,9 +23,11 @@ import (
 
 // News is what is told.
 type News struct {
-	Serving bool
-	Reason  string
-	Message string
+	// Accepting tells whether the server accepts connections, which is what Kubernetes calls ready.
+	Accepting bool
+	Serving   bool
+	Reason    string
+	Message   string
 	// Report changes whenever the operator should ask.
 	Report string
 }
@@ -58,10 +60,10 @@ type Publisher struct {
 
 	// What the pod carries, as far as known. Nothing is known at first: an earlier life of this container may have
 	// left anything.
-	metadata, condition *News
-	since               time.Time
-	wrote               time.Time     // when it was brought up to date last
-	flushed             chan struct{} // what was closed last
+	metadata, conditions *News
+	since, sinceReady    time.Time     // when it began or ceased to serve and to accept connections
+	wrote                time.Time     // when it was brought up to date last
+	flushed              chan struct{} // what was closed last
 }
 
 // Tell hands over the latest news. It never waits.
@@ -133,17 +135,19 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
-// gapLeft is how long the latest news may wait for others: not at all if the instance serves, began to, or ceased to.
+// gapLeft is how long the latest news may wait for others: not at all if the instance serves, or if what Services follow
+// changes.
 func (p *Publisher) gapLeft() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.flush || p.metadata == nil || p.metadata.Serving || p.want == nil || p.want.Serving {
+	is, want := p.conditions, p.want
+	if p.flush || is == nil || want == nil || want.Serving || is.Serving || is.Accepting != want.Accepting {
 		return 0
 	}
 	return p.Gap - p.Now().Sub(p.wrote)
 }
 
-// write brings the pod up to date. Label and condition are separate requests; each is sent only if it changes.
+// write brings the pod up to date. Metadata and conditions are separate requests; each is sent only if it changes.
 func (p *Publisher) write(ctx context.Context) error {
 	p.mu.Lock()
 	want, written := p.want, p.written
@@ -154,7 +158,7 @@ func (p *Publisher) write(ctx context.Context) error {
 	// An API server that does not answer shall not hold up what there is to tell once it does.
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	err := errors.Join(p.writeMetadata(ctx, *want), p.writeCondition(ctx, *want))
+	err := errors.Join(p.writeConditions(ctx, *want), p.writeMetadata(ctx, *want))
 	if err == nil {
 		p.wrote = p.Now()
 	}
@@ -182,31 +186,38 @@ func (p *Publisher) writeMetadata(ctx context.Context, want News) error {
 	return err
 }
 
-func (p *Publisher) writeCondition(ctx context.Context, want News) error {
-	is := p.condition
-	if is != nil && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
+func (p *Publisher) writeConditions(ctx context.Context, want News) error {
+	is := p.conditions
+	if is != nil && is.Accepting == want.Accepting && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
 		return nil
 	}
 	if is == nil || is.Serving != want.Serving {
 		p.since = p.Now()
 	}
-	status := "False"
-	if want.Serving {
-		status = "True"
+	if is == nil || is.Accepting != want.Accepting {
+		p.sinceReady = p.Now()
 	}
 	// Conditions are merged by type, so those of the kubelet stay.
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{{
-		"type":               naming.ConditionServing,
-		"status":             status,
-		"reason":             want.Reason,
-		"message":            want.Message,
-		"lastTransitionTime": p.since.UTC().Format(time.RFC3339),
-	}}}})
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{
+		condition(naming.ConditionAccepting, want.Accepting, p.sinceReady, "", ""),
+		condition(naming.ConditionServing, want.Serving, p.since, want.Reason, want.Message),
+	}}})
 	if err == nil {
 		err = p.Pods.Patch(ctx, p.Pod, types.StrategicMergePatchType, patch, "status")
 	}
 	if err == nil {
-		p.condition = &want
+		p.conditions = &want
 	}
 	return err
+}
+
+func condition(kind string, holds bool, since time.Time, reason, message string) map[string]any {
+	status := "False"
+	if holds {
+		status = "True"
+	}
+	return map[string]any{
+		"type": kind, "status": status, "reason": reason, "message": message,
+		"lastTransitionTime": since.UTC().Format(time.RFC3339),
+	}
 }

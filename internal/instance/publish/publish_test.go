@@ -68,14 +68,14 @@ func flush(t *testing.T, p *publish.Publisher) {
 	}
 }
 
-func TestNewsAreALabelAnAnnotationAndACondition(t *testing.T) {
+func TestNewsAreALabelAnAnnotationAndConditions(t *testing.T) {
 	k := &pods{}
 	p := start(t, k, 0)
-	p.Tell(publish.News{Serving: true, Reason: "Serving", Report: "r1"})
+	p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r1"})
 	flush(t, p)
 	want := []string{
+		`demo-dn1-1 application/strategic-merge-patch+json {"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"","status":"True","type":"antdb.io/Accepting"},{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
 		`demo-dn1-1 application/merge-patch+json {"metadata":{"annotations":{"antdb.io/report":"r1"},"labels":{"antdb.io/serving":"true"}}}`,
-		`demo-dn1-1 application/strategic-merge-patch+json {"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
 	}
 	if d := cmp.Diff(want, k.all()); d != "" {
 		t.Errorf("patches (-want +got):\n%s", d)
@@ -136,9 +136,12 @@ func TestAnInstanceThatComesUpWritesOnceInAGapAndServesAtOnce(t *testing.T) {
 	p.Tell(publish.News{Reason: "Initializing", Report: "r1"})
 	await(t, k, 2)
 	p.Tell(publish.News{Reason: "Starting", Report: "r2"})
-	p.Tell(publish.News{Serving: true, Reason: "Serving", Report: "r3"})
+	p.Tell(publish.News{Accepting: true, Reason: "Starting", Report: "r3"})
 	await(t, k, 4)
-	for i, want := range []string{"r1", "Initializing", "r3", "Serving"} {
+	p.Tell(publish.News{Accepting: true, Reason: "NoAnswer", Report: "r4"})
+	p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r5"})
+	await(t, k, 6)
+	for i, want := range []string{"Initializing", "r1", "Starting", "r3", "Serving", "r5"} {
 		if got := k.all()[i]; !strings.Contains(got, want) {
 			t.Errorf("patch %d is %s, want one that says %s", i, got, want)
 		}
@@ -152,7 +155,7 @@ func TestWhoWaitsForTheLatestNewsWaitsForNoGap(t *testing.T) {
 	await(t, k, 2)
 	p.Tell(publish.News{Reason: "ShuttingDown", Report: "r2"})
 	flush(t, p)
-	if got := k.all(); len(got) != 4 || !strings.Contains(got[3], "ShuttingDown") {
+	if got := k.all(); len(got) != 4 || !strings.Contains(got[2], "ShuttingDown") {
 		t.Errorf("patches %q", got)
 	}
 }
