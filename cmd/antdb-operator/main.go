@@ -4,10 +4,10 @@
 package main
 
 import (
-	"crypto/tls"
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -97,8 +97,8 @@ func run(o options) error {
 		Writer:   &kube.Writer{Reader: mgr.GetClient(), Client: mgr.GetClient(), Scheme: scheme},
 		Events:   mgr.GetEventRecorder(naming.Operator),
 		Operator: render.Operator{Image: o.image, Namespace: o.namespace, Labels: map[string]string{naming.LabelName: naming.Operator}},
-		Dial: func(address string, conf *tls.Config) cluster.Instance {
-			return instanceclient.NewClient(address, conf)
+		Dial: func(address string, via http.RoundTripper) cluster.Instance {
+			return instanceclient.NewClient(address, via)
 		},
 		Metrics: cluster.NewMetrics(metrics.Registry),
 		Now:     time.Now,

@@ -66,7 +66,7 @@ func (m *Manager) refresh(change func(*facts)) {
 // tell publishes what is new. The caller holds mu.
 func (m *Manager) tell() {
 	s := m.present()
-	news := publish.News{Serving: s.Serving, Reason: s.Reason, Message: s.Message, Report: report(s)}
+	news := publish.News{Accepting: s.Accepting, Serving: s.Serving, Reason: s.Reason, Message: s.Message, Report: report(s)}
 	if news == m.known.news {
 		return
 	}
@@ -155,13 +155,6 @@ func (m *Manager) primary() bool {
 // accepting tells that the server takes connections from everybody, not only for a repair.
 func (f facts) accepting() bool {
 	return f.server.Phase == supervise.Accepting && f.server.Mode == supervise.Normal && !f.shuttingDown
-}
-
-// Accepting tells that the server takes connections.
-func (m *Manager) Accepting() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.facts.accepting()
 }
 
 // serverChanged follows the supervisor.

@@ -16,10 +16,9 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
-// Paths of the API. /healthz and /readyz need no client certificate; all others do.
+// Paths of the API. /healthz needs no client certificate; all others do.
 const (
 	PathHealth      = "/healthz"
-	PathReady       = "/readyz"
 	PathStatus      = "/v1/status"      // GET → Status
 	PathTopology    = "/v1/topology"    // PUT Topology → TopologyResult
 	PathConfig      = "/v1/config"      // PUT Config → ConfigResult

@@ -47,6 +47,9 @@ const (
 
 	// ConditionServing is the pod condition with which an instance tells whether it serves, and why not.
 	ConditionServing = "antdb.io/Serving"
+	// ConditionAccepting is the pod condition, and readiness gate, with which an instance tells whether its server accepts
+	// connections.
+	ConditionAccepting = "antdb.io/Accepting"
 
 	// App is the value of app.kubernetes.io/name on clusters' objects.
 	App = "antdb"

@@ -80,7 +80,7 @@ func TestAllLabelsAndAnnotationsAreValid(t *testing.T) {
 	}
 	for _, key := range []string{
 		naming.LabelServing, naming.LabelVolume, naming.LabelInstanceRole, naming.AnnotationClusterUID, naming.AnnotationTemplate,
-		naming.AnnotationApplied, naming.AnnotationReport, naming.AnnotationNudge, naming.ConditionServing,
+		naming.AnnotationApplied, naming.AnnotationReport, naming.AnnotationNudge, naming.ConditionServing, naming.ConditionAccepting,
 	} {
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
 			t.Errorf("%s: %v", key, problems)

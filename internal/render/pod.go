@@ -70,6 +70,8 @@ func Pod(c *spec.Cluster, n spec.Node, instance string, op Operator, secrets str
 		WithEnableServiceLinks(false).
 		WithSecurityContext(podSecurity(c.EngineUser)).
 		WithNodeSelector(n.NodeSelector).
+		// The instance tells at once whether its server accepts connections; a probe would learn of it up to a second later.
+		WithReadinessGates(corev1ac.PodReadinessGate().WithConditionType(naming.ConditionAccepting)).
 		WithVolumes(volumes(c, n, instance)...).
 		WithContainers(database(c, n))
 	for i := range c.PullSecrets {
@@ -107,9 +109,7 @@ func database(c *spec.Cluster, n spec.Node) *corev1ac.ContainerApplyConfiguratio
 		WithPorts(
 			port("postgresql", naming.PortSQL), port("instance", naming.PortInstance), port("metrics", naming.PortMetrics)).
 		WithSecurityContext(containerSecurity()).
-		WithStartupProbe(probe(instanceapi.PathHealth, 1, 60)).
-		WithLivenessProbe(probe(instanceapi.PathHealth, 10, 6)).
-		WithReadinessProbe(probe(instanceapi.PathReady, 1, 1)).
+		WithLivenessProbe(liveness()).
 		WithVolumeMounts(
 			mount(volumeData, naming.PathVolume, false), mount(volumeManager, naming.PathManager, true),
 			mount(volumeSockets, naming.PathSockets, false), mount(volumeTmp, "/tmp", false),
@@ -199,10 +199,11 @@ func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
 		WithPrivileged(false).WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
 }
 
-func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+// liveness asks whether the instance manager answers, and is patient: a database is no reason to restart a container.
+func liveness() *corev1ac.ProbeApplyConfiguration {
 	return corev1ac.Probe().
-		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString("instance")).WithScheme(corev1.URISchemeHTTPS)).
-		WithPeriodSeconds(period).WithTimeoutSeconds(5).WithFailureThreshold(failures)
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(instanceapi.PathHealth).WithPort(intstr.FromString("instance")).WithScheme(corev1.URISchemeHTTPS)).
+		WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)
 }
 
 func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {

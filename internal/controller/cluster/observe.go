@@ -4,10 +4,10 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -62,7 +62,7 @@ type Scaling interface {
 }
 
 // Dialer gives a client for the instance manager at an address (host and port).
-type Dialer func(address string, conf *tls.Config) Instance
+type Dialer func(address string, via http.RoundTripper) Instance
 
 // +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;services,verbs=get;list;watch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=get;list;watch
@@ -154,11 +154,11 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 	if len(snap.Findings) > 0 || snap.Held != "" {
 		return nil
 	}
-	conf, err := r.tls(ctx, want)
+	via, err := r.transport(ctx, want)
 	if err != nil {
 		return err
 	}
-	if conf == nil {
+	if via == nil {
 		return nil // the first pass makes the certificates
 	}
 	var mu sync.Mutex
@@ -171,7 +171,7 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
-			status, err := r.dial(pod.Status.PodIP, conf).Status(ctx)
+			status, err := r.dial(pod.Status.PodIP, via).Status(ctx)
 			fact := plan.Instance{Status: &status}
 			if err != nil {
 				fact = plan.Instance{Error: err.Error()}
@@ -182,13 +182,13 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 		})
 	}
 	all.Wait()
-	r.reach(ctx, want, snap, conf)
-	r.empty(ctx, want, snap, conf)
+	r.reach(ctx, want, snap, via)
+	r.empty(ctx, want, snap, via)
 	return nil
 }
 
 // reach runs a statement through the first coordinator to every datanode, once everything serves.
-func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, conf *tls.Config) {
+func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, via http.RoundTripper) {
 	through := ""
 	for _, n := range want.Nodes {
 		if !n.Counts() {
@@ -205,7 +205,7 @@ func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.S
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	answer, err := r.dial(address(snap, through), conf).Reach(ctx)
+	answer, err := r.dial(address(snap, through), via).Reach(ctx)
 	if err != nil {
 		answer = instanceapi.Reach{Datanodes: map[string]string{}}
 		for _, n := range want.Nodes {
@@ -219,7 +219,7 @@ func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.S
 
 // empty asks gc what is left on datanodes that an operation is about to take out. It comes after every status: the lock
 // that the operation holds is looked at again at the next pass.
-func (r *Reconciler) empty(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, conf *tls.Config) {
+func (r *Reconciler) empty(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, via http.RoundTripper) {
 	gc := naming.Instance(want.Name, "gc", 1)
 	if address(snap, gc) == "" {
 		return
@@ -227,7 +227,7 @@ func (r *Reconciler) empty(ctx context.Context, want *spec.Cluster, snap *plan.S
 	snap.Empty = map[string]instanceapi.Emptiness{}
 	for _, name := range operation.Questions(operation.Active(snap.Operations)) {
 		ctx, cancel := context.WithTimeout(ctx, reachTimeout)
-		answer, err := r.dial(address(snap, gc), conf).Empty(ctx, name)
+		answer, err := r.dial(address(snap, gc), via).Empty(ctx, name)
 		cancel()
 		if err != nil {
 			logr.FromContextOrDiscard(ctx).Info("gc does not say what is left", "datanode", name, "cause", err.Error())
@@ -256,6 +256,6 @@ func address(snap *plan.Snapshot, instance string) string {
 	return ""
 }
 
-func (r *Reconciler) dial(ip string, conf *tls.Config) Instance {
-	return r.Dial(net.JoinHostPort(ip, strconv.Itoa(naming.PortInstance)), conf)
+func (r *Reconciler) dial(ip string, via http.RoundTripper) Instance {
+	return r.Dial(net.JoinHostPort(ip, strconv.Itoa(naming.PortInstance)), via)
 }

@@ -139,12 +139,12 @@ func (r *Reconciler) order(ctx context.Context, want *spec.Cluster, instance str
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: want.Namespace, Name: instance}, pod); err != nil {
 		return fmt.Errorf("read pod: %w", err)
 	}
-	conf, err := r.tls(ctx, want)
+	via, err := r.transport(ctx, want)
 	if err != nil {
 		return err
 	}
-	if conf == nil || pod.Status.PodIP == "" {
+	if via == nil || pod.Status.PodIP == "" {
 		return fmt.Errorf("%w: pod %s has no address", instanceapi.ErrNotYet, instance)
 	}
-	return call(r.dial(pod.Status.PodIP, conf))
+	return call(r.dial(pod.Status.PodIP, via))
 }

@@ -4,10 +4,10 @@ package cluster_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -93,8 +93,8 @@ func (s *scene) restartOperator() {
 		Writer:   &kube.Writer{Reader: s.api.Operator, Client: s.api.Operator, Scheme: s.api.Scheme},
 		Events:   s.events,
 		Operator: render.Operator{Image: "operator:1", Namespace: "antdb-system", Labels: map[string]string{"app": "operator"}},
-		Dial: func(address string, conf *tls.Config) cluster.Instance {
-			return s.world.Dial(address, conf)
+		Dial: func(address string, via http.RoundTripper) cluster.Instance {
+			return s.world.Dial(address, via)
 		},
 		Metrics: cluster.NewMetrics(prometheus.NewRegistry()),
 		Now:     func() time.Time { return s.clock },

@@ -5,10 +5,10 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +22,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi/instanceclient"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 	"github.com/antdb-operator/antdb-operator/internal/pki"
 	"github.com/antdb-operator/antdb-operator/internal/render"
@@ -31,7 +32,8 @@ import (
 // errEarlier tells that something of a deleted cluster of the same name must go first, which it does by itself.
 var errEarlier = errors.New("it belongs to an earlier cluster of the same name and is being deleted")
 
-// Certificates remembers the operator's client certificates, one for each cluster's authority.
+// Certificates remembers the operator's client certificates, one for each cluster's authority, and the connections made
+// with them.
 type Certificates struct {
 	mu   sync.Mutex
 	held map[types.UID]clientCertificate
@@ -40,6 +42,7 @@ type Certificates struct {
 type clientCertificate struct {
 	authority string
 	pair      pki.Pair
+	transport http.RoundTripper
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
@@ -154,8 +157,8 @@ func (r *Reconciler) create(ctx context.Context, s *corev1ac.SecretApplyConfigur
 	return object, nil
 }
 
-// tls is the operator's side of a connection to the cluster's instances; nil before there is an authority.
-func (r *Reconciler) tls(ctx context.Context, want *spec.Cluster) (*tls.Config, error) {
+// transport is the operator's side of connections to the cluster's instances; nil before there is an authority.
+func (r *Reconciler) transport(ctx context.Context, want *spec.Cluster) (http.RoundTripper, error) {
 	s, err := r.secret(ctx, want, naming.CASecret(want.Name))
 	if err != nil {
 		if apierrors.IsNotFound(err) {
@@ -164,31 +167,32 @@ func (r *Reconciler) tls(ctx context.Context, want *spec.Cluster) (*tls.Config, 
 		return nil, err
 	}
 	authority := pki.Pair{Certificate: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey]}
-	pair, err := r.Certificates.client(types.UID(want.UID), authority, r.Now())
-	if err != nil {
-		return nil, err
-	}
-	return pki.ClientConfig(authority.Certificate, pair, naming.TLSServerName(want.Name, want.Namespace))
+	return r.Certificates.transport(types.UID(want.UID), authority, naming.TLSServerName(want.Name, want.Namespace), r.Now())
 }
 
-// client is the operator's certificate for a cluster; a new one is made when the authority changed or time is up.
-func (c *Certificates) client(cluster types.UID, authority pki.Pair, now time.Time) (pki.Pair, error) {
+// transport makes connections with the operator's certificate for a cluster; a new one is made when the authority
+// changed or time is up.
+func (c *Certificates) transport(cluster types.UID, authority pki.Pair, server string, now time.Time) (http.RoundTripper, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.held[cluster]; ok && h.authority == string(authority.Certificate) &&
 		pki.Fresh(h.pair.Certificate, authority.Certificate, "", now) {
-		return h.pair, nil
+		return h.transport, nil
 	}
 	if len(authority.Key) == 0 {
-		return pki.Pair{}, errors.New("read authority: the Secret has no key")
+		return nil, errors.New("read authority: the Secret has no key")
 	}
 	pair, err := pki.Client(authority, naming.OperatorCommonName, now)
 	if err != nil {
-		return pki.Pair{}, err
+		return nil, err
+	}
+	conf, err := pki.ClientConfig(authority.Certificate, pair, server)
+	if err != nil {
+		return nil, err
 	}
 	if c.held == nil {
 		c.held = map[types.UID]clientCertificate{}
 	}
-	c.held[cluster] = clientCertificate{authority: string(authority.Certificate), pair: pair}
-	return pair, nil
+	c.held[cluster] = clientCertificate{string(authority.Certificate), pair, instanceclient.NewTransport(conf)}
+	return c.held[cluster].transport, nil
 }

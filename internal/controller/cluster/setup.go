@@ -44,7 +44,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.AntDBOperation{}, handler.EnqueueRequestsFromMapFunc(byOperation), news).
 		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(&Pacer{Next: r, Now: r.Now})
 }
 
 // byOperation finds the cluster of an operation.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, a condition
-// that people read, and an annotation that wakes the operator.
+// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, conditions
+// that Kubernetes and people read, and an annotation that wakes the operator.
 //
-// It writes on change only, and only the latest. It does not decide what is told.
+// It writes on change only, and only the latest; while the instance does not serve, not more often than it must. It does
+// not decide what is told.
 package publish
 
 import (
@@ -22,9 +23,11 @@ import (
 
 // News is what is told.
 type News struct {
-	Serving bool
-	Reason  string
-	Message string
+	// Accepting tells whether the server accepts connections, which is what Kubernetes calls ready.
+	Accepting bool
+	Serving   bool
+	Reason    string
+	Message   string
 	// Report changes whenever the operator should ask.
 	Report string
 }
@@ -45,17 +48,22 @@ type Publisher struct {
 	Log  *slog.Logger
 	// FirstBackoff is the pause after a failed write; it doubles up to LastBackoff.
 	FirstBackoff, LastBackoff time.Duration
+	// Gap is the least time between two writes while the instance does not serve: a server that comes up has news all
+	// the time, and nobody waits for each of them.
+	Gap time.Duration
 
 	mu      sync.Mutex
 	want    *News
 	wake    chan struct{}
 	written chan struct{} // closed when want is on the pod
+	flush   bool          // somebody waits
 
 	// What the pod carries, as far as known. Nothing is known at first: an earlier life of this container may have
 	// left anything.
-	metadata, condition *News
-	since               time.Time
-	flushed             chan struct{} // what was closed last
+	metadata, conditions *News
+	since, sinceReady    time.Time     // when it began or ceased to serve and to accept connections
+	wrote                time.Time     // when it was brought up to date last
+	flushed              chan struct{} // what was closed last
 }
 
 // Tell hands over the latest news. It never waits.
@@ -80,10 +88,15 @@ func (p *Publisher) waker() chan struct{} {
 // Flush waits until the latest news is on the pod, or until ctx ends.
 func (p *Publisher) Flush(ctx context.Context) {
 	p.mu.Lock()
-	written := p.written
+	p.flush = true
+	written, wake := p.written, p.waker()
 	p.mu.Unlock()
 	if written == nil {
 		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
 	}
 	select {
 	case <-written:
@@ -105,6 +118,10 @@ func (p *Publisher) Run(ctx context.Context) {
 		case <-wake:
 		case <-again:
 		}
+		if left := p.gapLeft(); left > 0 {
+			again = time.After(left)
+			continue
+		}
 		again = nil
 		if err := p.write(ctx); err != nil {
 			if ctx.Err() == nil {
@@ -118,7 +135,19 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
-// write brings the pod up to date. Label and condition are separate requests; each is sent only if it changes.
+// gapLeft is how long the latest news may wait for others: not at all if the instance serves, or if what Services follow
+// changes.
+func (p *Publisher) gapLeft() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	is, want := p.conditions, p.want
+	if p.flush || is == nil || want == nil || want.Serving || is.Serving || is.Accepting != want.Accepting {
+		return 0
+	}
+	return p.Gap - p.Now().Sub(p.wrote)
+}
+
+// write brings the pod up to date. Metadata and conditions are separate requests; each is sent only if it changes.
 func (p *Publisher) write(ctx context.Context) error {
 	p.mu.Lock()
 	want, written := p.want, p.written
@@ -129,7 +158,10 @@ func (p *Publisher) write(ctx context.Context) error {
 	// An API server that does not answer shall not hold up what there is to tell once it does.
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	err := errors.Join(p.writeMetadata(ctx, *want), p.writeCondition(ctx, *want))
+	err := errors.Join(p.writeConditions(ctx, *want), p.writeMetadata(ctx, *want))
+	if err == nil {
+		p.wrote = p.Now()
+	}
 	if err == nil && p.flushed != written {
 		p.flushed = written
 		close(written)
@@ -154,31 +186,38 @@ func (p *Publisher) writeMetadata(ctx context.Context, want News) error {
 	return err
 }
 
-func (p *Publisher) writeCondition(ctx context.Context, want News) error {
-	is := p.condition
-	if is != nil && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
+func (p *Publisher) writeConditions(ctx context.Context, want News) error {
+	is := p.conditions
+	if is != nil && is.Accepting == want.Accepting && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
 		return nil
 	}
 	if is == nil || is.Serving != want.Serving {
 		p.since = p.Now()
 	}
-	status := "False"
-	if want.Serving {
-		status = "True"
+	if is == nil || is.Accepting != want.Accepting {
+		p.sinceReady = p.Now()
 	}
 	// Conditions are merged by type, so those of the kubelet stay.
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{{
-		"type":               naming.ConditionServing,
-		"status":             status,
-		"reason":             want.Reason,
-		"message":            want.Message,
-		"lastTransitionTime": p.since.UTC().Format(time.RFC3339),
-	}}}})
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{
+		condition(naming.ConditionAccepting, want.Accepting, p.sinceReady, "", ""),
+		condition(naming.ConditionServing, want.Serving, p.since, want.Reason, want.Message),
+	}}})
 	if err == nil {
 		err = p.Pods.Patch(ctx, p.Pod, types.StrategicMergePatchType, patch, "status")
 	}
 	if err == nil {
-		p.condition = &want
+		p.conditions = &want
 	}
 	return err
+}
+
+func condition(kind string, holds bool, since time.Time, reason, message string) map[string]any {
+	status := "False"
+	if holds {
+		status = "True"
+	}
+	return map[string]any{
+		"type": kind, "status": status, "reason": reason, "message": message,
+		"lastTransitionTime": since.UTC().Format(time.RFC3339),
+	}
 }

@@ -44,12 +44,12 @@ func (p *pods) all() []string {
 	return append([]string(nil), p.patches...)
 }
 
-func start(t *testing.T, p *pods) *publish.Publisher {
+func start(t *testing.T, p *pods, gap time.Duration) *publish.Publisher {
 	t.Helper()
 	publisher := &publish.Publisher{
 		Pods: p, Pod: "demo-dn1-1", Log: slog.New(slog.DiscardHandler),
 		Now:          func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) },
-		FirstBackoff: time.Millisecond, LastBackoff: 5 * time.Millisecond,
+		FirstBackoff: time.Millisecond, LastBackoff: 5 * time.Millisecond, Gap: gap,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -68,14 +68,14 @@ func flush(t *testing.T, p *publish.Publisher) {
 	}
 }
 
-func TestNewsAreALabelAnAnnotationAndACondition(t *testing.T) {
+func TestNewsAreALabelAnAnnotationAndConditions(t *testing.T) {
 	k := &pods{}
-	p := start(t, k)
-	p.Tell(publish.News{Serving: true, Reason: "Serving", Report: "r1"})
+	p := start(t, k, 0)
+	p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r1"})
 	flush(t, p)
 	want := []string{
+		`demo-dn1-1 application/strategic-merge-patch+json {"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"","status":"True","type":"antdb.io/Accepting"},{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
 		`demo-dn1-1 application/merge-patch+json {"metadata":{"annotations":{"antdb.io/report":"r1"},"labels":{"antdb.io/serving":"true"}}}`,
-		`demo-dn1-1 application/strategic-merge-patch+json {"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
 	}
 	if d := cmp.Diff(want, k.all()); d != "" {
 		t.Errorf("patches (-want +got):\n%s", d)
@@ -84,7 +84,7 @@ func TestNewsAreALabelAnAnnotationAndACondition(t *testing.T) {
 
 func TestWhatDoesNotChangeIsNotWritten(t *testing.T) {
 	k := &pods{}
-	p := start(t, k)
+	p := start(t, k, 0)
 	news := publish.News{Serving: true, Reason: "Serving", Report: "r1"}
 	for range 3 {
 		p.Tell(news)
@@ -103,7 +103,7 @@ func TestWhatDoesNotChangeIsNotWritten(t *testing.T) {
 
 func TestWhileTheAPIServerIsAwayOnlyTheLatestIsKept(t *testing.T) {
 	k := &pods{refuse: true}
-	p := start(t, k)
+	p := start(t, k, 0)
 	p.Tell(publish.News{Report: "old"})
 	deadline := time.Now().Add(patience)
 	for {
@@ -126,6 +126,45 @@ func TestWhileTheAPIServerIsAwayOnlyTheLatestIsKept(t *testing.T) {
 	for _, patch := range k.all() {
 		if strings.Contains(patch, "old") {
 			t.Errorf("old news were written: %s", patch)
+		}
+	}
+}
+
+func TestAnInstanceThatComesUpWritesOnceInAGapAndServesAtOnce(t *testing.T) {
+	k := &pods{}
+	p := start(t, k, time.Hour)
+	p.Tell(publish.News{Reason: "Initializing", Report: "r1"})
+	await(t, k, 2)
+	p.Tell(publish.News{Reason: "Starting", Report: "r2"})
+	p.Tell(publish.News{Accepting: true, Reason: "Starting", Report: "r3"})
+	await(t, k, 4)
+	p.Tell(publish.News{Accepting: true, Reason: "NoAnswer", Report: "r4"})
+	p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r5"})
+	await(t, k, 6)
+	for i, want := range []string{"Initializing", "r1", "Starting", "r3", "Serving", "r5"} {
+		if got := k.all()[i]; !strings.Contains(got, want) {
+			t.Errorf("patch %d is %s, want one that says %s", i, got, want)
+		}
+	}
+}
+
+func TestWhoWaitsForTheLatestNewsWaitsForNoGap(t *testing.T) {
+	k := &pods{}
+	p := start(t, k, time.Hour)
+	p.Tell(publish.News{Reason: "Starting", Report: "r1"})
+	await(t, k, 2)
+	p.Tell(publish.News{Reason: "ShuttingDown", Report: "r2"})
+	flush(t, p)
+	if got := k.all(); len(got) != 4 || !strings.Contains(got[2], "ShuttingDown") {
+		t.Errorf("patches %q", got)
+	}
+}
+
+func await(t *testing.T, k *pods, patches int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); len(k.all()) < patches; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d patches: %q", len(k.all()), k.all())
 		}
 	}
 }

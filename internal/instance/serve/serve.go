@@ -18,7 +18,6 @@ import (
 
 // Instance answers.
 type Instance interface {
-	Accepting() bool
 	Status(context.Context) instanceapi.Status
 	PutTopology(context.Context, instanceapi.Topology) (instanceapi.TopologyResult, error)
 	PutConfig(context.Context, instanceapi.Config) (instanceapi.ConfigResult, error)
@@ -62,13 +61,6 @@ func Handler(i Instance) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+instanceapi.PathHealth, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
-	})
-	mux.HandleFunc("GET "+instanceapi.PathReady, func(w http.ResponseWriter, _ *http.Request) {
-		if !i.Accepting() {
-			writeJSON(w, http.StatusServiceUnavailable, instanceapi.Problem{Error: "the server does not accept connections"})
-			return
-		}
-		writeJSON(w, http.StatusOK, map[string]bool{"accepting": true})
 	})
 	v1 := http.NewServeMux()
 	v1.HandleFunc("GET "+instanceapi.PathStatus, get(func(ctx context.Context) (instanceapi.Status, error) {

@@ -23,11 +23,9 @@ import (
 
 // fake is an instance that remembers what it was asked.
 type fake struct {
-	accepting bool
 	restarted instanceapi.Restart
 }
 
-func (f *fake) Accepting() bool { return f.accepting }
 func (f *fake) Status(context.Context) instanceapi.Status {
 	return instanceapi.Status{Node: "dn1"}
 }
@@ -157,7 +155,6 @@ func TestProbesNeedNoCertificateAndEverythingElseTheOperators(t *testing.T) {
 		says   string
 	}{
 		{nobody, "GET", "/healthz", "", 200, "alive"},
-		{nobody, "GET", "/readyz", "", 503, "does not accept connections"},
 		{nobody, "GET", "/v1/status", "", 403, "client certificate"},
 		{stranger, "GET", "/v1/status", "", 403, "antdb-operator"},
 		{stranger, "GET", "/v1/nothing", "", 403, "antdb-operator"},

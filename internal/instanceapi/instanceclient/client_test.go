@@ -5,6 +5,7 @@ package instanceclient_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -35,11 +36,7 @@ func served(t *testing.T, code int, answer string) (c *instanceclient.Client, as
 		}
 	}))
 	t.Cleanup(s.Close)
-	transport, ok := s.Client().Transport.(*http.Transport)
-	if !ok {
-		t.Fatal("the test server has no TLS")
-	}
-	return instanceclient.NewClient(strings.TrimPrefix(s.URL, "https://"), transport.TLSClientConfig), func() string { return last }
+	return instanceclient.NewClient(strings.TrimPrefix(s.URL, "https://"), s.Client().Transport), func() string { return last }
 }
 
 func within(t *testing.T) context.Context {
@@ -119,8 +116,28 @@ func TestAnInstanceOfAnotherClusterIsNotTrusted(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked all the same") }))
 	t.Cleanup(s.Close)
 	s.Config.ErrorLog = nil
-	c := instanceclient.NewClient(strings.TrimPrefix(s.URL, "https://"), &tls.Config{MinVersion: tls.VersionTLS13})
+	c := instanceclient.NewClient(strings.TrimPrefix(s.URL, "https://"), instanceclient.NewTransport(&tls.Config{MinVersion: tls.VersionTLS13}))
 	if _, err := c.Status(within(t)); err == nil {
 		t.Error("a certificate of an unknown authority was taken")
+	}
+}
+
+func TestQuestionsThatFollowShareAConnection(t *testing.T) {
+	from := map[string]bool{}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from[r.RemoteAddr] = true
+		_, _ = io.WriteString(w, "{}") // the client tells
+	}))
+	t.Cleanup(s.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	via := instanceclient.NewTransport(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool})
+	for range 3 {
+		if _, err := instanceclient.NewClient(strings.TrimPrefix(s.URL, "https://"), via).Status(within(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(from) != 1 {
+		t.Errorf("three questions came from %d connections", len(from))
 	}
 }

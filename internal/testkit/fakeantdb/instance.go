@@ -4,10 +4,10 @@ package fakeantdb
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -27,7 +27,7 @@ type Instance struct {
 }
 
 // Dial gives a client for the instance at host:port.
-func (w *World) Dial(address string, _ *tls.Config) *Instance {
+func (w *World) Dial(address string, _ http.RoundTripper) *Instance {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address

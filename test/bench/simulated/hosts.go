@@ -141,6 +141,8 @@ func (h *Hosts) run(ctx context.Context, pod *corev1.Pod, number int) error {
 
 // publish does what an instance does when it has news: a label and an annotation of its own pod.
 func (h *Hosts) publish(ctx context.Context, pod *corev1.Pod, i *instance) error {
+	i.publishing.Lock()
+	defer i.publishing.Unlock()
 	serving, news := i.news()
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"labels":      map[string]string{labelServing: strconv.FormatBool(serving)},

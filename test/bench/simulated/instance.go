@@ -28,7 +28,8 @@ const port = 8443
 type instance struct {
 	certificate tls.Certificate
 	server      *http.Server
-	publish     func() // called without the lock
+	publish     func()     // called without the lock
+	publishing  sync.Mutex // one write at a time, so that the last one tells the latest
 
 	mu       sync.Mutex
 	status   instanceapi.Status
