@@ -103,13 +103,13 @@ func (a *app) operationsLive(options []client.ListOption, shown func(*v1alpha1.A
 			if len(all) == 0 {
 				return "no operations yet\n"
 			}
-			text := view.Operations(s, all, look)
+			text := []string{view.Operations(s, all, look)}
 			for i := range all {
 				if p := all[i].Status.Phase; p == v1alpha1.OperationRunning || p == v1alpha1.OperationUndoing {
-					text += "\n" + view.Operation(s, &all[i], tablesShown)
+					text = append(text, view.Operation(s, &all[i], tablesShown))
 				}
 			}
-			return text
+			return strings.Join(text, "\n")
 		},
 	}
 }
@@ -170,7 +170,7 @@ That is possible until it is past its point of no return; then it will be comple
 		if err := k.cancel(cmd.Context(), o); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "operation %s is to be cancelled\n", o.Name)
+		a.say("operation %s is to be cancelled\n", o.Name)
 		if !wait {
 			return nil
 		}

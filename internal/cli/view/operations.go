@@ -131,7 +131,7 @@ func Operations(s Style, all []v1alpha1.AntDBOperation, o OperationsOptions) str
 	// The bar gives way where a line has no room for it.
 	for _, length := range []int{10, 5, 0} {
 		if t := s.list(all, o, length); length == 0 || t.width() <= s.width() {
-			t.draw(l, "")
+			t.draw(l)
 			break
 		}
 	}
@@ -254,5 +254,5 @@ func (s Style) steps(l *lines, o *v1alpha1.AntDBOperation) {
 		}
 		t.row(s.paint(paint, sign)+" "+step.Name, string(step.State), took, clean(step.Message))
 	}
-	t.draw(l, "")
+	t.draw(l)
 }
