@@ -146,7 +146,7 @@ func (r leaving) explain(c *v1alpha1.AntDBCluster) string {
 	if r.role == antdb.RoleDatanode {
 		fmt.Fprintf(&b, "  - First all rows are moved to %s, while applications go on.\n", strings.Join(r.rest, ", "))
 	} else {
-		span := "for the drainTimeout of the cluster"
+		span := "for the spec.coordinators.drainTimeout of the cluster"
 		if r.drainTimeout != nil {
 			span = "for " + view.Span(r.drainTimeout.Duration)
 		}
@@ -165,8 +165,8 @@ func (r leaving) explain(c *v1alpha1.AntDBCluster) string {
 		}
 	}
 	if len(kept) > 0 {
-		fmt.Fprintf(&b, "  - Afterwards these volumes are kept for the retention of the cluster, 24 hours by default, and then\n"+
-			"    deleted; the names of the nodes are not used again before: %s.\n", strings.Join(kept, ", "))
+		fmt.Fprintf(&b, "  - Afterwards these volumes are kept for the spec.retention of the cluster, 24 hours by default, and\n"+
+			"    then deleted; the names of the nodes are not used again before: %s.\n", strings.Join(kept, ", "))
 	}
 	return b.String()
 }

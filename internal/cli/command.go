@@ -48,6 +48,10 @@ func (e *Env) style() view.Style {
 	return s
 }
 
+// say writes to standard output, warn to standard error. A reader that is gone ends the program by a signal.
+func (e *Env) say(format string, args ...any)  { _, _ = fmt.Fprintf(e.Out, format, args...) }
+func (e *Env) warn(format string, args ...any) { _, _ = fmt.Fprintf(e.Err, format, args...) }
+
 // size of the terminal; zero where it is not known.
 func (e *Env) size() (width, height int) {
 	if e.Size == nil {

@@ -28,16 +28,16 @@ func report(env *Env, err error) int {
 	var remote exec.ExitError
 	switch {
 	case errors.As(err, &stopped):
-		fmt.Fprintln(env.Err, err)
+		env.warn("%v\n", err)
 		return exitInterrupted
 	case errors.As(err, &remote):
 		return remote.ExitStatus()
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintln(env.Err, "error:", err)
+	env.warn("error: %v\n", err)
 	if next := advice(err); next != "" {
-		fmt.Fprintln(env.Err, next)
+		env.warn("%s\n", next)
 	}
 	return 1
 }

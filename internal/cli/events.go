@@ -5,7 +5,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -57,7 +56,7 @@ func (a *app) events() *cobra.Command {
 }
 
 func (a *app) tell(e *corev1.Event) {
-	fmt.Fprintln(a.Out, view.Event(a.style(), happened(e), e.Type, e.InvolvedObject.Name, e.Reason, e.Message))
+	a.say("%s\n", view.Event(a.style(), happened(e), e.Type, e.InvolvedObject.Name, e.Reason, e.Message))
 }
 
 // happened is when an event happened last.

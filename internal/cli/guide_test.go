@@ -109,11 +109,14 @@ func steps(done int, names ...string) []v1alpha1.OperationStep {
 	return out
 }
 
+// addSteps are what adding a datanode does.
+var addSteps = []string{"CreateInstances", "LockDDL", "LoadSchema", "Start", "Register", "Verify", "Keep", "UnlockDDL", "MoveRows"}
+
 // growing is a datanode that gets its share of the rows.
 func growing() *v1alpha1.AntDBOperation {
 	o := operation("demo-add-dn4", v1alpha1.OperationAddNodes, v1alpha1.OperationRunning, "dn4")
-	o.Status.StartedAt, o.Status.Steps = ago(150*time.Second), steps(4, "LockDDL", "MakeInstances", "LoadSchema", "Register", "MoveRows", "UnlockDDL")
-	o.Status.Steps[4].Message = "app public.orders"
+	o.Status.StartedAt, o.Status.Steps = ago(150*time.Second), steps(8, addSteps...)
+	o.Status.Steps[8].Message = "app public.orders"
 	o.Status.Move = &v1alpha1.MoveStatus{
 		TablesTotal: 4, TablesDone: 2, RowsTotal: 2_204_000, RowsDone: 1_204_000, BytesTotal: 640 << 20, BytesDone: 340 << 20,
 		SecondsLeft: 61, LongestPauseMillis: 840, Retries: 1,
@@ -143,11 +146,11 @@ func adding(t *testing.T) *desk {
 			return
 		}
 		o := growing()
-		o.Status = v1alpha1.AntDBOperationStatus{Phase: v1alpha1.OperationRunning, StartedAt: ago(0), Steps: steps(0, "LockDDL", "MakeInstances", "LoadSchema", "Register", "MoveRows", "UnlockDDL")}
+		o.Status = v1alpha1.AntDBOperationStatus{Phase: v1alpha1.OperationRunning, StartedAt: ago(0), Steps: steps(0, addSteps...)}
 		d.make(o)
 		d.change(o.Name, func(o *v1alpha1.AntDBOperation) { o.Status = growing().Status })
 		d.change(o.Name, func(o *v1alpha1.AntDBOperation) {
-			o.Status.Steps = steps(6, "LockDDL", "MakeInstances", "LoadSchema", "Register", "MoveRows", "UnlockDDL")
+			o.Status.Steps = steps(len(addSteps), addSteps...)
 			o.Status.Move.TablesDone, o.Status.Move.BytesDone, o.Status.Move.SecondsLeft = 4, o.Status.Move.BytesTotal, 0
 			for i := range o.Status.Move.Tables {
 				o.Status.Move.Tables[i].State, o.Status.Move.Tables[i].Message = v1alpha1.StepDone, ""
@@ -163,7 +166,7 @@ func watching(t *testing.T) *desk {
 	t.Helper()
 	d := sit(t, demo(), growing())
 	d.env.Terminal = true
-	d.once = func(text string) bool { return strings.Contains(text, "UnlockDDL") }
+	d.once = func(text string) bool { return strings.Contains(text, "MoveRows") }
 	return d
 }
 

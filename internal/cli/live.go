@@ -78,9 +78,9 @@ func (a *app) follow(ctx context.Context, k *Kube, l live) error {
 
 func (a *app) show(ctx context.Context, l live, changes <-chan change) error {
 	s := &scene{operations: map[client.ObjectKey]*v1alpha1.AntDBOperation{}, clusters: map[client.ObjectKey]*v1alpha1.AntDBCluster{}}
-	pane, seen := &screen{out: a.Out}, 0
+	pane, seen, drawn := &screen{out: a.Out}, 0, a.Terminal && l.frame != nil
 	var ticks <-chan time.Time
-	if a.Terminal && l.frame != nil {
+	if drawn {
 		var end func()
 		ticks, end = a.Ticks()
 		defer end()
@@ -94,16 +94,14 @@ func (a *app) show(ctx context.Context, l live, changes <-chan change) error {
 			if c.object == nil {
 				seen++
 			}
-			for _, line := range s.take(c, l.shown, a.style()) {
-				if !a.Terminal && l.frame != nil {
-					fmt.Fprintln(a.Out, line)
-				}
+			if told := s.take(c, l.shown, a.style()); len(told) > 0 && !drawn && l.frame != nil {
+				a.say("%s\n", strings.Join(told, "\n"))
 			}
 		}
 		if seen < len(l.sources) {
 			continue
 		}
-		if a.Terminal && l.frame != nil {
+		if drawn {
 			_, height := a.size()
 			pane.draw(l.frame(a.style(), s), height)
 		}

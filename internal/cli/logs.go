@@ -93,13 +93,13 @@ func (a *app) readLogs(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, n
 				mu.Lock()
 				defer mu.Unlock()
 				if options.Follow {
-					fmt.Fprintln(a.Out, line.Text(a.style()))
+					a.say("%s\n", line.Text(a.style()))
 				} else {
 					all = append(all, line)
 				}
 			})
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // nobody reads on
+				return nil // nobody reads on
 			}
 			return err
 		})
@@ -109,7 +109,7 @@ func (a *app) readLogs(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, n
 	}
 	slices.SortStableFunc(all, func(a, b view.LogLine) int { return a.Time.Compare(b.Time) })
 	for _, line := range all {
-		fmt.Fprintln(a.Out, line.Text(a.style()))
+		a.say("%s\n", line.Text(a.style()))
 	}
 	return nil
 }

@@ -76,10 +76,10 @@ share of the rows, table by table, while applications go on.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "cluster %s: %ss %d → %d\n", c.Name, what, from, *count(c, what))
+		a.say("cluster %s: %ss %d → %d\n", c.Name, what, from, *count(c, what))
 		a.tellOthers(earlier)
 		if !wait {
-			fmt.Fprintln(a.Out, "follow it:  kubectl antdb operations -w")
+			a.say("follow it:  kubectl antdb operations -w\n")
 			return nil
 		}
 		return a.awaitAdded(cmd.Context(), k, c, what, earlier)
@@ -127,7 +127,7 @@ for a while after that, so that nothing is lost by a mistake.`,
 			return err
 		}
 		r.drainTimeout = patience
-		fmt.Fprint(a.Out, r.explain(c))
+		a.say("%s", r.explain(c))
 		if err := a.confirm(yes, "Go on?"); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ for a while after that, so that nothing is lost by a mistake.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "operation %s made; cluster %s: %ss → %d\n", o.Name, c.Name, r.role, *count(c, r.role))
+		a.say("operation %s made; cluster %s: %ss → %d\n", o.Name, c.Name, r.role, *count(c, r.role))
 		a.tellOthers(earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}
@@ -198,7 +198,7 @@ kubectl antdb rebalance gives them rows again.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "operation %s made: rows of %s are moved to the other datanodes\n", o.Name, strings.Join(args, ", "))
+		a.say("operation %s made: rows of %s are moved to the other datanodes\n", o.Name, strings.Join(args, ", "))
 		a.tellOthers(earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}

@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/cli/view"
 )
 
@@ -103,13 +105,13 @@ func (a *app) operationsLive(options []client.ListOption, shown func(*v1alpha1.A
 			if len(all) == 0 {
 				return "no operations yet\n"
 			}
-			text := view.Operations(s, all, look)
+			text := []string{view.Operations(s, all, look)}
 			for i := range all {
 				if p := all[i].Status.Phase; p == v1alpha1.OperationRunning || p == v1alpha1.OperationUndoing {
-					text += "\n" + view.Operation(s, &all[i], tablesShown)
+					text = append(text, view.Operation(s, &all[i], tablesShown))
 				}
 			}
-			return text
+			return strings.Join(text, "\n")
 		},
 	}
 }
@@ -147,7 +149,8 @@ func (a *app) cancelOperation() *cobra.Command {
 		Short: "Stop an operation at the next safe point and undo it",
 		Long: `Stop an operation at the next safe point and undo it.
 
-That is possible until it is past its point of no return; then it will be completed.`,
+That is possible until it is past its point of no return; then it will be completed. Where nodes were being removed the
+count is raised again, so that they are not removed by another operation.`,
 		Example: "  kubectl antdb operations cancel demo-add-dn4 --wait",
 		Args:    exactly("NAME", "kubectl antdb operations lists them"),
 	}
@@ -167,16 +170,57 @@ That is possible until it is past its point of no return; then it will be comple
 		case o.Status.PointOfNoReturn:
 			return fmt.Errorf("operation %s cannot be cancelled any more: it is past its point of no return and will be completed", o.Name)
 		}
+		if o.Spec.Type == v1alpha1.OperationRemoveNodes {
+			if err := a.keepNodes(cmd.Context(), k, o); err != nil {
+				return err
+			}
+		}
 		if err := k.cancel(cmd.Context(), o); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "operation %s is to be cancelled\n", o.Name)
+		a.say("operation %s is to be cancelled\n", o.Name)
 		if !wait {
 			return nil
 		}
 		return a.await(cmd.Context(), k, o.Name, v1alpha1.OperationCancelled)
 	}
 	return cmd
+}
+
+// keepNodes raises the count to the nodes that stay when an operation that removes some is undone. With the count as it
+// is the operator would remove others in their place.
+func (a *app) keepNodes(ctx context.Context, k *Kube, o *v1alpha1.AntDBOperation) error {
+	role, _, err := antdb.ParseNodeName(argument(o.Spec.Nodes, 0))
+	if err != nil {
+		return err
+	}
+	c, err := k.cluster(ctx, o.Spec.Cluster)
+	if err != nil {
+		return err
+	}
+	missing := func(c *v1alpha1.AntDBCluster) int32 {
+		have := int32(len(active(c, role)))
+		for _, m := range c.Status.Members {
+			if m.State == v1alpha1.MemberLeaving && slices.Contains(o.Spec.Nodes, m.Name) {
+				have++
+			}
+		}
+		return have - *count(c, role)
+	}
+	by := missing(c)
+	if by <= 0 {
+		return nil
+	}
+	from, err := k.changeCount(ctx, c, role, by, func(c *v1alpha1.AntDBCluster) error {
+		if now := missing(c); now != by {
+			return fmt.Errorf("cluster %s was changed meanwhile: look at it with kubectl antdb status, and try again", c.Name)
+		}
+		return nil
+	})
+	if err == nil {
+		a.say("cluster %s: %ss %d → %d\n", c.Name, role, from, from+by)
+	}
+	return err
 }
 
 // cancel asks the operator to stop and undo an operation.

@@ -79,6 +79,18 @@ func TestCancelAsksOnlyWhereItIsPossible(t *testing.T) {
 	}
 }
 
+func TestACancelledRemovalRaisesTheCountAgain(t *testing.T) {
+	c := demo()
+	c.Spec.Coordinators.Count = 1
+	c.Status.Members[1].State = v1alpha1.MemberLeaving
+	d := sit(t, c, operation("demo-remove", v1alpha1.OperationRemoveNodes, v1alpha1.OperationRunning, "cn1"))
+	d.want(0, []string{"coordinators 1 → 2", "demo-remove is to be cancelled"}, "operations", "cancel", "demo-remove")
+	d.want(0, []string{"demo-remove is to be cancelled"}, "operations", "cancel", "demo-remove")
+	if n, _ := d.counts(); n != 2 {
+		t.Errorf("there shall be %d coordinators", n)
+	}
+}
+
 func TestATerminalIsDrawnAgainAndAPipeGetsLines(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		d := sit(t, operation("demo-add", v1alpha1.OperationAddNodes, v1alpha1.OperationRunning, "dn4"))

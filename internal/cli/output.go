@@ -96,7 +96,7 @@ func (a *app) confirm(yes bool, question string) error {
 	if !a.Interactive {
 		return errors.New("nobody can be asked here: --yes does it without asking")
 	}
-	fmt.Fprint(a.Out, question+" [y/N] ")
+	a.say("%s [y/N] ", question)
 	answer, err := bufio.NewReader(a.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

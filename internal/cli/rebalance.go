@@ -67,7 +67,7 @@ With --plan nothing is moved: it tells what would be, and about how long that ta
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "operation %s made: tables of %s are spread over all datanodes\n", o.Name, c.Name)
+		a.say("operation %s made: tables of %s are spread over all datanodes\n", o.Name, c.Name)
 		a.tellOthers(earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}
@@ -85,7 +85,7 @@ func (a *app) plan(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, spec 
 		last, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer stop()
 		if err := client.IgnoreNotFound(k.Delete(last, o)); err != nil {
-			fmt.Fprintf(a.Err, "operation %s holds the plan and could not be deleted: %v\n", o.Name, err)
+			a.warn("operation %s holds the plan and could not be deleted: %v\n", o.Name, err)
 		}
 	}()
 	made, err := a.planned(ctx, k, o)
@@ -119,7 +119,7 @@ func (a *app) planned(ctx context.Context, k *Kube, o *v1alpha1.AntDBOperation) 
 			}
 			if m := made.Status.Message; m != "" && m != told && !view.Ended(made) {
 				told = m
-				fmt.Fprintln(a.Err, m)
+				a.warn("%s\n", m)
 			}
 			return view.Ended(made), ended(made, v1alpha1.OperationCompleted)
 		},

@@ -5,7 +5,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -50,13 +49,13 @@ func (a *app) version() *cobra.Command {
 		if format.machine() {
 			return format.print(a.Out, v)
 		}
-		fmt.Fprintln(a.Out, "kubectl antdb  "+v.Client)
+		a.say("kubectl antdb  %s\n", v.Client)
 		if own {
 			return nil
 		}
-		fmt.Fprintln(a.Out, "operator       "+v.Operator)
+		a.say("operator       %s\n", v.Operator)
 		for _, e := range v.Engines {
-			fmt.Fprintln(a.Out, "engine         "+e)
+			a.say("engine         %s\n", e)
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +20,7 @@ import (
 func (a *app) tellOthers(earlier []v1alpha1.AntDBOperation) {
 	for i := range earlier {
 		if !view.Ended(&earlier[i]) {
-			fmt.Fprintf(a.Out, "it waits for operation %s, since one runs at a time\n", earlier[i].Name)
+			a.say("it waits for operation %s, since one runs at a time\n", earlier[i].Name)
 			return
 		}
 	}
@@ -30,7 +31,7 @@ func (a *app) awaitOrTell(ctx context.Context, k *Kube, o *v1alpha1.AntDBOperati
 	if wait {
 		return a.await(ctx, k, o.Name, v1alpha1.OperationCompleted)
 	}
-	fmt.Fprintf(a.Out, "follow it:  kubectl antdb operations -w\nundo it:    kubectl antdb operations cancel %s\n", o.Name)
+	a.say("follow it:  kubectl antdb operations -w\nundo it:    kubectl antdb operations cancel %s\n", o.Name)
 	return nil
 }
 
@@ -49,16 +50,16 @@ func (a *app) awaitAdded(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster,
 			return o.Spec.Cluster == c.Name && (!before[o.Name] || !view.Ended(o))
 		},
 		frame: func(s view.Style, now *scene) string {
-			text := ""
+			var text []string
 			for _, o := range now.sorted() {
 				if !view.Ended(&o) || !before[o.Name] {
-					text += view.Operation(s, &o, tablesShown) + "\n"
+					text = append(text, view.Operation(s, &o, tablesShown))
 				}
 			}
-			if text == "" {
-				text = "waiting for the operator to begin\n"
+			if len(text) == 0 {
+				return "waiting for the operator to begin\n"
 			}
-			return text
+			return strings.Join(text, "\n")
 		},
 		done: func(now *scene) (bool, error) {
 			for _, o := range now.sorted() {

@@ -63,9 +63,9 @@ func (l LogLine) Text(s Style) string {
 		who = "-"
 	}
 	level := map[string]string{"ERROR": red, "FATAL": red, "PANIC": red, "WARN": yellow, "WARNING": yellow}[l.Level]
-	text := fmt.Sprintf("%s %-4s %-8s %s %s", s.paint(dim, at), l.Node, who, s.paint(level, fmt.Sprintf("%-5s", l.Level)), clean(l.Message))
+	parts := []string{fmt.Sprintf("%s %-4s %-8s %s %s", s.paint(dim, at), l.Node, who, s.paint(level, fmt.Sprintf("%-5s", l.Level)), clean(l.Message))}
 	for _, f := range l.Fields {
-		text += "  " + s.paint(dim, clean(f))
+		parts = append(parts, s.paint(dim, clean(f)))
 	}
-	return text
+	return strings.Join(parts, "  ")
 }

@@ -42,7 +42,7 @@ func (s Style) move(l *lines, m *v1alpha1.MoveStatus, limit int) {
 		sign, paint := mark(move.State)
 		t.row(s.paint(paint, sign)+" "+move.Database+" "+move.Table, Count(move.Rows), Bytes(move.Bytes), string(move.State), clean(move.Message))
 	}
-	t.draw(l, "")
+	t.draw(l)
 	if more := int(m.TablesTotal) - shown; more > 0 {
 		l.add(fmt.Sprintf("and %s more", Count(int64(more))))
 	}
@@ -97,7 +97,7 @@ func Plan(s Style, o *v1alpha1.AntDBOperation) string {
 		t.row(move.Database+" "+move.Table, Count(move.Rows), Bytes(move.Bytes), clean(move.Message))
 	}
 	l.add()
-	t.draw(l, "")
+	t.draw(l)
 	if more := int(m.TablesTotal) - len(m.Tables); more > 0 {
 		l.add(fmt.Sprintf("and %s that are smaller", Noun(more, "table")))
 	}

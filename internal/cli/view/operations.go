@@ -21,32 +21,36 @@ func Ended(o *v1alpha1.AntDBOperation) bool {
 	return false
 }
 
-// share of an operation that is done. Steps weigh the same; the step that moves rows counts by bytes.
+// moveStep is the step that moves rows. It takes so much longer than the others that it counts as four times all of them.
+const moveStep = "MoveRows"
+
+// share of an operation that is done. The step that moves rows counts by bytes, the others are all the same.
 func share(o *v1alpha1.AntDBOperation) float64 {
 	if o.Status.Phase == v1alpha1.OperationCompleted {
 		return 1
 	}
-	done, running := 0.0, false
+	const weight, almost = 4, 0.99
+	total, done := 0.0, 0.0
 	for _, s := range o.Status.Steps {
+		of := 1.0
+		if s.Name == moveStep {
+			of = float64(max(weight*(len(o.Status.Steps)-1), 1))
+		}
+		total += of
 		switch s.State {
 		case v1alpha1.StepDone, v1alpha1.StepSkipped:
-			done++
+			done += of
 		case v1alpha1.StepRunning:
-			running = true
+			if m := o.Status.Move; m != nil && s.Name == moveStep {
+				done += of * moved(m)
+			}
 		case v1alpha1.StepWaiting, v1alpha1.StepUndone, v1alpha1.StepFailed:
 		}
 	}
-	part := 0.0
-	if m := o.Status.Move; m != nil {
-		part = moved(m)
+	if total == 0 {
+		return 0
 	}
-	if len(o.Status.Steps) == 0 {
-		return min(part, 0.99)
-	}
-	if running {
-		done += part
-	}
-	return min(done/float64(len(o.Status.Steps)), 0.99)
+	return min(done/total, almost)
 }
 
 // moved is the part of the rows that lie in their place.
@@ -131,7 +135,7 @@ func Operations(s Style, all []v1alpha1.AntDBOperation, o OperationsOptions) str
 	// The bar gives way where a line has no room for it.
 	for _, length := range []int{10, 5, 0} {
 		if t := s.list(all, o, length); length == 0 || t.width() <= s.width() {
-			t.draw(l, "")
+			t.draw(l)
 			break
 		}
 	}
@@ -254,5 +258,5 @@ func (s Style) steps(l *lines, o *v1alpha1.AntDBOperation) {
 		}
 		t.row(s.paint(paint, sign)+" "+step.Name, string(step.State), took, clean(step.Message))
 	}
-	t.draw(l, "")
+	t.draw(l)
 }

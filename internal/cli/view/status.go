@@ -73,7 +73,7 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 		member[m.Name] = m
 	}
 	var folded []string
-	var shown []*v1alpha1.NodeStatus
+	var branches []func(stem, under string)
 	total, serve := 0, 0
 	for i := range c.Status.Nodes {
 		n := &c.Status.Nodes[i]
@@ -84,33 +84,18 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 		if fine(n) {
 			serve++
 		}
-		state := member[n.Name].State
-		if fine(n) && !all && (state == v1alpha1.MemberActive || state == "") {
+		if state := member[n.Name].State; fine(n) && !all && (state == v1alpha1.MemberActive || state == "") {
 			folded = append(folded, n.Name)
-		} else {
-			shown = append(shown, n)
+			continue
 		}
-	}
-	var branches []func(stem, under string)
-	if len(folded) > 0 {
-		branches = append(branches, func(stem, _ string) {
-			l.add(stem, strings.Join(folded, ", "), "  ", s.paint(green, "fine"))
-		})
-	}
-	for _, n := range shown {
 		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], stem, under) })
 	}
-	for _, m := range c.Status.Members {
-		if r, _, err := antdb.ParseNodeName(m.Name); err == nil && r == role && m.State == v1alpha1.MemberRetained {
-			branches = append(branches, func(stem, _ string) {
-				until := "for good"
-				if m.RetainUntil != nil {
-					until = "for another " + whole(m.RetainUntil.Sub(s.Now))
-				}
-				l.add(stem, m.Name, "  removed; its volumes are kept ", until)
-			})
-		}
+	if len(folded) > 0 {
+		branches = append([]func(stem, under string){func(stem, _ string) {
+			l.add(stem, strings.Join(folded, ", "), "  ", s.paint(green, "fine"))
+		}}, branches...)
 	}
+	branches = append(branches, s.retained(l, c, role)...)
 	if total > 0 {
 		l.add(s.paint(bold, plural(role, total)), fmt.Sprintf("  %d of %d fine", serve, total))
 	}
@@ -121,6 +106,22 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 			draw("├─ ", "│  ")
 		}
 	}
+}
+
+// retained draws the nodes of a role that were removed and whose volumes are kept.
+func (s Style) retained(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role) []func(stem, under string) {
+	var out []func(stem, under string)
+	for _, m := range c.Status.Members {
+		if r, _, err := antdb.ParseNodeName(m.Name); err != nil || r != role || m.State != v1alpha1.MemberRetained {
+			continue
+		}
+		until := "for good"
+		if m.RetainUntil != nil {
+			until = "for another " + whole(m.RetainUntil.Sub(s.Now))
+		}
+		out = append(out, func(stem, _ string) { l.add(stem, m.Name, "  removed; its volumes are kept ", until) })
+	}
+	return out
 }
 
 func plural(role antdb.Role, n int) string {
@@ -261,7 +262,7 @@ func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
 			})
 		}
 	}
-	t.draw(l, "")
+	t.draw(l)
 	for _, tell := range troubled {
 		tell()
 	}

@@ -17,12 +17,12 @@ type table struct {
 
 func (t *table) row(cell ...string) { t.rows = append(t.rows, cell) }
 
-func (t *table) draw(l *lines, indent string) {
+func (t *table) draw(l *lines) {
 	heads := make([]string, len(t.heads))
 	for i, h := range t.heads {
 		heads[i] = l.style.paint(bold, h)
 	}
-	t.write(l, indent, append([][]string{heads}, t.rows...))
+	t.write(l, "", append([][]string{heads}, t.rows...))
 }
 
 // body draws the rows without the heading.

@@ -21,6 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "write what is printed into testdata")
 
+// chinese is a name of four characters that take two cells each.
+const chinese = "\u6bcf\u65e5\u7edf\u8ba1"
+
 var now = time.Date(2026, 3, 1, 10, 5, 0, 0, time.UTC)
 
 func style() view.Style { return view.Style{Now: now} }
@@ -104,7 +107,7 @@ func growing() v1alpha1.AntDBOperation {
 			{Database: "app", Table: "public.customers", Rows: 1_200_000, Bytes: 420 << 20, State: v1alpha1.StepDone},
 			{Database: "app", Table: "public.orders", Rows: 4_000_000, Bytes: 1200 << 20, State: v1alpha1.StepRunning},
 			{Database: "app", Table: "public.order_lines", Rows: 990_000, Bytes: 310 << 20, State: v1alpha1.StepWaiting, Message: "gave way to a transaction on cn2 that has run for 40 s and holds the table"},
-			{Database: "reports", Table: "public.每日统计", Rows: 14_000, Bytes: 9 << 20, State: v1alpha1.StepWaiting},
+			{Database: "reports", Table: "public." + chinese, Rows: 14_000, Bytes: 9 << 20, State: v1alpha1.StepWaiting},
 		},
 	}
 	return o
@@ -205,7 +208,7 @@ func TestClipCountsChineseTwiceAndEscapesNot(t *testing.T) {
 	for text, want := range map[string]string{
 		"abcdef":                   "abcdef",
 		"abcdefg":                  "abcde…",
-		"每日统计":                     "每日…",
+		chinese:                    chinese[:6] + "…",
 		"\x1b[31mabcdef\x1b[0m":    "\x1b[31mabcdef\x1b[0m",
 		"\x1b[31mabcdefghi\x1b[0m": "\x1b[31mabcde…\x1b[0m",
 	} {
