@@ -163,7 +163,7 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 	if len(p.Status.Topology.Deregistered) > 0 {
 		fmt.Fprintf(&b, "gc forgets %s\n", strings.Join(p.Status.Topology.Deregistered, ", "))
 	}
-	section(&b, "objects", objects(snap, p.Then))
+	section(&b, "objects", objects(snap, slices.Concat(p.Claims, p.Then)))
 	var actions, events []string
 	for _, a := range p.Actions {
 		actions = append(actions, a.String())

@@ -59,8 +59,9 @@ type Instance struct {
 
 // Plan is what follows from a snapshot.
 type Plan struct {
-	// First are objects that others build on; Then come those that need them. Each list is applied in parallel.
-	First, Then []runtime.ApplyConfiguration
+	// First are objects that others build on; then come Claims, which the scheduler looks for as soon as there is a pod,
+	// and Then what needs both. Each list is applied in parallel.
+	First, Claims, Then []runtime.ApplyConfiguration
 	// Actions in the order of their importance. Independent ones run in parallel.
 	Actions []Action
 	// Status to report.
@@ -145,16 +146,16 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 
 // Objects is the part of a plan that needs no answer of any instance: what to apply. It is carried out before instances
 // are asked, so that a pod that is missing never waits for others that are slow to answer.
-func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, then []runtime.ApplyConfiguration) {
+func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, claims, then []runtime.ApplyConfiguration) {
 	if len(snap.Findings) > 0 || snap.Held != "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	p := &planner{want: want, snap: snap, op: op}
 	p.gather()
 	p.objects()
 	p.volumes()
 	p.pods()
-	return p.plan.First, p.plan.Then
+	return p.plan.First, p.plan.Claims, p.plan.Then
 }
 
 // gather puts what was observed beside the node it belongs to.

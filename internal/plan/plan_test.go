@@ -44,7 +44,7 @@ func TestASettledClusterGetsAnEmptyPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made := objects(snap, p.Then); len(made) > 0 {
+	if made := objects(snap, slices.Concat(p.Claims, p.Then)); len(made) > 0 {
 		t.Errorf("pods or claims are made: %v", made)
 	}
 	if status.Phase != "Ready" || status.ReadyNodes != "5/5" {
@@ -71,7 +71,7 @@ func TestEveryPassAppliesTheObjectsThatOthersBuildOn(t *testing.T) {
 		}
 		p := plan.Cluster(&want, snap, operator, now)
 		have := map[string]int{}
-		for _, x := range append(slices.Clone(p.First), p.Then...) {
+		for _, x := range slices.Concat(p.First, p.Claims, p.Then) {
 			have[unstructuredOf(x).GetKind()]++
 		}
 		for kind, n := range map[string]int{
@@ -102,8 +102,8 @@ func TestNothingIsPlannedForAnInvalidSpec(t *testing.T) {
 	}
 	snap.Findings = []string{"spec.x: wrong"}
 	p := plan.Cluster(&want, snap, operator, now)
-	if len(p.First)+len(p.Then)+len(p.Actions) > 0 {
-		t.Errorf("planned: %v, %v, %v", p.First, p.Then, p.Actions)
+	if len(p.First)+len(p.Claims)+len(p.Then)+len(p.Actions) > 0 {
+		t.Errorf("planned: %v, %v, %v, %v", p.First, p.Claims, p.Then, p.Actions)
 	}
 }
 

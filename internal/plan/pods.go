@@ -39,7 +39,7 @@ func (p *planner) volumes() {
 				n.held = fmt.Sprintf("volume claim %s is being deleted", v.Name)
 				continue
 			}
-			p.plan.Then = append(p.plan.Then, render.Claim(p.want, n.Node, p.resize(claim, v)))
+			p.plan.Claims = append(p.plan.Claims, render.Claim(p.want, n.Node, p.resize(claim, v)))
 		}
 	}
 }

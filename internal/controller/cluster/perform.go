@@ -61,14 +61,14 @@ func (r *Reconciler) perform(ctx context.Context, want *spec.Cluster, p *plan.Pl
 	return again, failures
 }
 
-// applyObjects makes objects as wanted: first what others build on, then pods and volumes. Nothing is touched while the
-// spec breaks a rule.
+// applyObjects makes objects as wanted: first what others build on, then claims, then pods. A claim that is refused
+// holds up no other node's pod. Nothing is touched while the spec breaks a rule.
 func (r *Reconciler) applyObjects(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot) error {
-	first, then := plan.Objects(want, snap, r.Operator)
+	first, claims, then := plan.Objects(want, snap, r.Operator)
 	if err := r.apply(ctx, first); err != nil {
 		return err
 	}
-	return r.apply(ctx, then)
+	return errors.Join(r.apply(ctx, claims), r.apply(ctx, then))
 }
 
 // apply makes objects as wanted, all at once.
