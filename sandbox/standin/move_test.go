@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -173,5 +174,39 @@ func TestManyRowsMoveByCopy(t *testing.T) {
 	t.Logf("moved in %s", took)
 	if got := c.sql(t, "cn2", "select count(*), count(distinct a) from many"); got != "200000|200000" {
 		t.Errorf("rows: %s, per node %v", got, c.perNode(t, "many"))
+	}
+}
+
+// TestAMoveWhoseNodeDiesIsDoneOrUndone kills the coordinator that moves, and a datanode, at several moments.
+func TestAMoveWhoseNodeDiesIsDoneOrUndone(t *testing.T) {
+	c := whole
+	c.drop(t, "fragile")
+	c.sql(t, "gc", "create table fragile (a bigint primary key, b text)", "insert into fragile select g, 'x' from generate_series(1, 100000) g")
+	for i, victim := range []string{"cn1", "dn3", "cn1", "dn1"} {
+		verb := "delete"
+		if c.sql(t, "gc", "select cardinality(nodeoids::oid[]) from pgxc_class where pcrelid = 'fragile'::regclass") == "2" {
+			verb = "add"
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.ask(context.Background(), "cn1", "", "alter table fragile "+verb+" node (dn3)") }()
+		time.Sleep(time.Duration(100+250*i) * time.Millisecond)
+		c.stop(t, victim, syscall.SIGKILL)
+		c.start(t, victim)
+		t.Logf("%s while %s is killed: %v", verb, victim, <-ended)
+		c.serves(t)
+		var seen []string
+		for _, node := range names[:3] {
+			seen = append(seen, c.sql(t, node, "select count(*), count(distinct a) from fragile", "select cardinality(nodeoids::oid[]) from pgxc_class where pcrelid = 'fragile'::regclass"))
+		}
+		if seen[0] != seen[1] || seen[1] != seen[2] || !strings.HasPrefix(seen[0], "100000|100000") {
+			t.Fatalf("after the death of %s: %q", victim, seen)
+		}
+		eventually(t, 15*time.Second, "nothing is left in doubt", func() (bool, string) {
+			left := ""
+			for _, dn := range names[3:] {
+				left += c.sql(t, dn, "select gid from pg_prepared_xacts")
+			}
+			return left == "", left
+		})
 	}
 }

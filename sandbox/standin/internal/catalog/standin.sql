@@ -452,7 +452,8 @@ BEGIN
 END $$;
 
 -- A foreign key is checked by each datanode alone, so both rows must be on the same one: AntDB's rules and words.
-CREATE PROCEDURE pg_catalog.standin_check_fk(name text, rel regclass, cols text[], pk regclass, pkcols text[], sets bool) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pg_catalog.standin_check_fk(name text, rel regclass, cols text[], pk regclass, pkcols text[], sets bool) SECURITY DEFINER LANGUAGE plpgsql
+SET search_path = pg_catalog AS $$
 DECLARE
   f jsonb := pg_catalog.standin_distribution(rel); p jsonb := pg_catalog.standin_distribution(pk); why text; pkname text;
 BEGIN

@@ -45,7 +45,7 @@ func (s *Server) servePeer(name string, client, child *wire.Conn) {
 				}
 			}
 		}
-		if child.Write(m) != nil || (m.Type == 'Q' || m.Type == 'S' || m.Type == 'H' || m.Type == 'c') && child.Flush() != nil {
+		if child.Write(m) != nil || (m.Type == 'Q' || m.Type == 'S' || m.Type == 'H' || m.Type == 'c' || m.Type == 'f') && child.Flush() != nil {
 			break
 		}
 	}
