@@ -34,46 +34,55 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if j.Keep {
+		return m.keep(j.Token)
+	}
+	if m.known.join.Token == j.Token { // obeyed already
+		return nil
+	}
+	if err := m.mayJoin(); err != nil {
+		return err
+	}
+	again := m.known.join.Phase == instanceapi.JoinMade || m.joinAgain
+	m.known.join = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}
+	m.tell()
+	if !again {
+		m.toJoin <- j
+		return nil
+	}
+	go m.carryOut("join", func(ctx context.Context, c supervise.Control) error { return m.rejoin(ctx, c, j) })
+	return nil
+}
+
+// mayJoin refuses to make data where there is some that must stay, or while something else goes on. The caller holds mu.
+func (m *Manager) mayJoin() error {
 	now := m.known.join
 	switch {
 	case m.facts.refused != "":
 		return serve.NotYet("the volume of %s is refused: %s", m.o.Launch.Instance, m.facts.refused)
 	case now.Phase == instanceapi.JoinNone:
 		return serve.NotYet("%s has not looked at its volume yet", m.o.Launch.Instance)
-	case now.Token == j.Token && j.Keep:
-		return m.keep()
-	case now.Token == j.Token && now.Phase != instanceapi.JoinWaiting: // obeyed already
-		return nil
-	case j.Keep:
-		return serve.NotYet("%s has made nothing for the token %q", m.o.Launch.Instance, j.Token)
 	case now.Phase == instanceapi.JoinKept:
 		return serve.Never("%s is part of the cluster: its data is not thrown away", m.o.Launch.Node)
-	case now.Phase == instanceapi.JoinMade && !m.facts.volumeReady:
-		return serve.NotYet("%s is about to start with what another join made", m.o.Launch.Instance)
 	case now.Phase == instanceapi.JoinRunning:
 		return serve.NotYet("%s is busy with another join: %s", m.o.Launch.Instance, now.Step)
+	case now.Phase == instanceapi.JoinMade && !m.facts.volumeReady:
+		return serve.NotYet("%s is about to start with what another join made", m.o.Launch.Instance)
 	}
-	m.known.join = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}
-	m.tell()
-	if now.Phase == instanceapi.JoinMade || m.joinAgain {
-		go m.carryOut("join", func(ctx context.Context, c supervise.Control) error { return m.rejoin(ctx, c, j) })
-		return nil
-	}
-	m.toJoin <- j
 	return nil
 }
 
-// keep notes that what was made is part of the cluster for good. The caller holds mu.
-func (m *Manager) keep() error {
-	switch m.known.join.Phase {
-	case instanceapi.JoinKept:
+// keep notes that what was made with a token is part of the cluster for good. The caller holds mu.
+func (m *Manager) keep(token string) error {
+	now := m.known.join
+	if now.Token == token && now.Phase == instanceapi.JoinKept {
 		return nil
-	case instanceapi.JoinMade:
-	default:
-		return serve.NotYet("%s has not made its data yet", m.o.Launch.Instance)
+	}
+	if now.Token != token || now.Phase != instanceapi.JoinMade {
+		return serve.NotYet("%s has made nothing for the token %q", m.o.Launch.Instance, token)
 	}
 	t := m.known.tokens
-	t.Kept = m.known.join.Token
+	t.Kept = token
 	if err := m.saveTokens(t); err != nil {
 		return fmt.Errorf("remember that the data is kept: %w", err)
 	}

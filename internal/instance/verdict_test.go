@@ -58,11 +58,12 @@ func TestAnInstanceServesOnlyWhenNothingSpeaksAgainstIt(t *testing.T) {
 			running(dn, func(f *facts) { f.server = supervise.Snapshot{Phase: supervise.Starting} }),
 			instanceapi.StateStarting, ReasonStarting, "not come up",
 		},
-		"it is restarted":     {running(dn, func(f *facts) { f.restarting = "because" }), instanceapi.StateRestarting, ReasonRestarting, "because"},
-		"nothing to go by":    {running(dn, func(f *facts) { f.configured = false }), instanceapi.StateStopped, ReasonNoConfiguration, "configuration"},
-		"it is made":          {running(dn, func(f *facts) { f.preparing = "initdb" }), instanceapi.StateInitializing, ReasonInitializing, "initdb"},
-		"the volume is wrong": {running(dn, func(f *facts) { f.refused, f.preparing = "of another", "x" }), instanceapi.StateRefused, ReasonVolumeRefused, "of another"},
-		"the pod ends":        {running(dn, func(f *facts) { f.shuttingDown = true }), instanceapi.StateStopped, ReasonShuttingDown, "ending"},
+		"applications shall leave": {running(cn, func(f *facts) { f.draining = true }), instanceapi.StateRunning, ReasonDraining, "sessions"},
+		"it is restarted":          {running(dn, func(f *facts) { f.restarting = "because" }), instanceapi.StateRestarting, ReasonRestarting, "because"},
+		"nothing to go by":         {running(dn, func(f *facts) { f.configured = false }), instanceapi.StateStopped, ReasonNoConfiguration, "configuration"},
+		"it is made":               {running(dn, func(f *facts) { f.preparing = "initdb" }), instanceapi.StateInitializing, ReasonInitializing, "initdb"},
+		"the volume is wrong":      {running(dn, func(f *facts) { f.refused, f.preparing = "of another", "x" }), instanceapi.StateRefused, ReasonVolumeRefused, "of another"},
+		"the pod ends":             {running(dn, func(f *facts) { f.shuttingDown = true }), instanceapi.StateStopped, ReasonShuttingDown, "ending"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := judge(c.facts)
@@ -80,8 +81,20 @@ func TestTheReportChangesWithWhatMattersOnly(t *testing.T) {
 	s := instanceapi.Status{Node: "dn1", Serving: true}
 	same := s
 	same.LSN, same.SchemaDigest = "0/1", "abc"
+	same.StalePrepared, same.Volume = []string{"T1"}, &instanceapi.Volume{Capacity: 2, Free: 1}
 	if report(s) != report(same) {
-		t.Error("the write position or the schema wakes the operator")
+		t.Error("what moves by itself wakes the operator")
+	}
+	s.Drain = &instanceapi.DrainStatus{Token: "t", Sessions: 2, Undecided: []string{"T2"}}
+	fewer := s
+	fewer.Drain = &instanceapi.DrainStatus{Token: "t", Sessions: 1}
+	if report(s) != report(fewer) {
+		t.Error("a session that ends wakes the operator")
+	}
+	done := s
+	done.Drain = &instanceapi.DrainStatus{Token: "t", Done: true}
+	if report(s) == report(done) {
+		t.Error("the end of a drain does not wake the operator")
 	}
 	other := s
 	other.Starts = 2

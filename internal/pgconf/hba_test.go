@@ -41,6 +41,17 @@ func TestPeersComeInByTheirOwnAddressesOnlyAndInOrder(t *testing.T) {
 	}
 }
 
+func TestAClosedDoorKeepsEverybodyOutButTheClusterItself(t *testing.T) {
+	got := rules(pgconf.Access{Peers: []netip.Addr{netip.MustParseAddr("10.0.0.9")}, Closed: true, SuperuserAccess: true, Lines: []string{"host all app all md5"}})
+	want := []string{
+		"local all all trust", "host all all 10.0.0.9/32 trust", "host replication all 10.0.0.9/32 trust",
+		"host all all all reject", "host all app all md5",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("rules (-want +got):\n%s", d)
+	}
+}
+
 func TestTheSuperuserComesInFromElsewhereOnlyWhenAllowed(t *testing.T) {
 	got := rules(pgconf.Access{SuperuserAccess: true, Lines: []string{"hostssl app app 192.0.2.0/24 md5"}})
 	if d := cmp.Diff([]string{"local all all trust", "hostssl app app 192.0.2.0/24 md5"}, got); d != "" {

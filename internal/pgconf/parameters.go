@@ -79,6 +79,9 @@ func Defaults(role antdb.Role) map[string]string {
 	d := map[string]string{
 		// Without prepared transactions every statement over several nodes fails.
 		"max_prepared_transactions": "1000",
+		// More than the API allows, so that a cluster never needs a restart of all nodes to grow. It costs 376 kB.
+		"max_coordinators": "64",
+		"max_datanodes":    "64",
 		// A standby can be made of any server without a restart, and rewound after a failover.
 		"wal_level":       "replica",
 		"hot_standby":     "on",

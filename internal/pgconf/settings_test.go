@@ -47,7 +47,7 @@ func TestSettingsAreDefaultsThenParametersThenTheInstancesOwn(t *testing.T) {
 	got := effective(t, pgconf.Settings(own(), map[string]string{"max_connections": "50", "work_mem": "8MB"}))
 	want := map[string]string{
 		"max_connections": "50", "work_mem": "8MB",
-		"max_prepared_transactions": "1000", "wal_level": "replica", "hot_standby": "on", "max_wal_senders": "10",
+		"max_coordinators": "64", "max_datanodes": "64", "max_prepared_transactions": "1000", "wal_level": "replica", "hot_standby": "on", "max_wal_senders": "10",
 		"wal_log_hints": "on", "password_encryption": "scram-sha-256",
 		"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 		"log_destination": "stderr", "logging_collector": "off", "log_line_prefix": "[%p] %q%u@%d %r ",

@@ -258,7 +258,6 @@ func (k *Keeper) releaseAll(ctx context.Context, held []hold) {
 	for _, h := range held[1:] {
 		if err := held[0].Clean(ctx, h.database); err != nil {
 			k.Log.Info("idle sessions of the engine are left for it to end", "database", h.database, "error", err)
-			break
 		}
 	}
 	held[0].Release()

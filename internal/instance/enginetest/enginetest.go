@@ -72,6 +72,8 @@ const (
 	HangCopy  = "hang-copy"  // pg_basebackup and pg_dumpall do not end
 	FailCopy  = "fail-copy"  // they are refused by their source
 	FailLoad  = "fail-load"  // psql complains of something that is not to be expected
+	Stranger  = "stranger"   // a session of an application is there
+	Locked    = "locked"     // somebody has uncommitted DDL
 	Prepared  = "prepared"   // the copied coordinator holds a prepared transaction
 )
 

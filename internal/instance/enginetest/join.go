@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin/pgfake"
 )
 
 // undecided is the file with the two-phase transactions that a coordinator has not finished.
@@ -104,4 +106,23 @@ func load(args []string) int {
 func freeze(args []string) int {
 	note("vacuumdb %s", strings.Join(args, " "))
 	return 0
+}
+
+func allDatabases(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname")}, Rows: [][]string{{"template1"}, {"postgres"}, {"app"}}}
+}
+
+func lockDDL(string) pgfake.Reply {
+	if isOn(Locked) {
+		return pgfake.Refuse("55P03", "cannot lock cluster for backup, lock is already held")
+	}
+	return pgfake.Reply{}
+}
+
+func strangers(string) pgfake.Reply {
+	count := "0"
+	if isOn(Stranger) {
+		count = "1"
+	}
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Int("count")}, Rows: [][]string{{count}}}
 }

@@ -68,6 +68,17 @@ func TestEachOrderGoesToItsPath(t *testing.T) {
 		`POST /v1/escape {"token":"t","drop":["cn2"],"topology":{"generation":0,"nodes":null}}`: func(ctx context.Context, c *instanceclient.Client) error {
 			return c.Escape(ctx, instanceapi.Escape{Token: "t", Drop: []string{"cn2"}})
 		},
+		`PUT /v1/lock {"token":"t","hold":true}`: func(ctx context.Context, c *instanceclient.Client) error {
+			_, err := c.Lock(ctx, instanceapi.Lock{Token: "t", Hold: true})
+			return err
+		},
+		`POST /v1/join {"token":"t","kind":"Copy","from":"cn1-h","keep":true}`: func(ctx context.Context, c *instanceclient.Client) error {
+			return c.Join(ctx, instanceapi.Join{Token: "t", Kind: instanceapi.JoinCopy, From: "cn1-h", Keep: true})
+		},
+		`PUT /v1/drain {"token":"t","graceSeconds":5}`: func(ctx context.Context, c *instanceclient.Client) error {
+			_, err := c.Drain(ctx, instanceapi.Drain{Token: "t", GraceSeconds: 5})
+			return err
+		},
 	} {
 		c, asked := served(t, http.StatusOK, "{}")
 		if err := call(within(t), c); err != nil {
