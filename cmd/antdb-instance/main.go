@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,11 +17,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance"
 	"github.com/antdb-operator/antdb-operator/internal/instance/kube"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
@@ -31,6 +34,7 @@ import (
 const usage = `usage:
   antdb-instance run          manage the server of this pod
   antdb-instance copy DEST    copy this program to the file or into the folder DEST
+  antdb-instance tables       print as JSON what this pod's server holds of each table
 `
 
 func main() {
@@ -46,6 +50,8 @@ func command(args []string) error {
 		return run()
 	case len(args) == 2 && args[0] == instanceapi.CommandCopy:
 		return copySelf(args[1])
+	case len(args) == 1 && args[0] == instanceapi.CommandTables:
+		return tables(os.Stdout, dbadmin.Server{Sockets: pod.DefaultPaths().Sockets, Port: naming.PortSQL})
 	}
 	fmt.Fprint(os.Stderr, usage)
 	return errors.New("unknown command")
@@ -85,6 +91,20 @@ func run() error {
 		ServerLog: log.With("logger", "postgres"),
 		Timing:    instance.DefaultTiming(),
 	}).Run(ctx)
+}
+
+// tablesLimit is how long a server may take to tell what it holds.
+const tablesLimit = 2 * time.Minute
+
+// tables prints what a server holds.
+func tables(out io.Writer, server dbadmin.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), tablesLimit)
+	defer cancel()
+	held, err := instance.Held(ctx, server)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(held)
 }
 
 // ownAddresses are the pod's own: a node may reach itself by its Service.

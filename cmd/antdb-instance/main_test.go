@@ -4,10 +4,14 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/dbadmin/pgfake"
 )
 
 func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing.T) {
@@ -39,6 +43,37 @@ func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing
 	}
 	if entries, _ := os.ReadDir(folder); len(entries) != 2 {
 		t.Errorf("%d files, want 2: something was left behind", len(entries))
+	}
+}
+
+func TestWhatAServerHoldsIsPrintedAsJSON(t *testing.T) {
+	folder := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pgfake.Serve(l, func(s *pgfake.Session, sql string) pgfake.Reply {
+			text, number := pgfake.Text, pgfake.Int
+			if strings.Contains(sql, "pg_database") {
+				return pgfake.Reply{Columns: []pgfake.Column{text("datname")}, Rows: [][]string{{"app"}, {"empty"}}}
+			}
+			r := pgfake.Reply{Columns: []pgfake.Column{text("schema"), text("name"), number("rows"), number("bytes")}}
+			if s.Parameters["database"] == "app" {
+				r.Rows = [][]string{{"public", "t", "7", "8192"}}
+			}
+			return r
+		})
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	var out bytes.Buffer
+	if err := tables(&out, dbadmin.Server{Sockets: folder, Port: 5432}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `[{"database":"app","table":"public.t","rows":7,"bytes":8192}]` + "\n"; out.String() != want {
+		t.Errorf("printed %s, want %s", out.String(), want)
 	}
 }
 

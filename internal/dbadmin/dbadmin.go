@@ -119,3 +119,6 @@ func (s *Session) texts(ctx context.Context, sql string, args ...any) ([]string,
 	}
 	return values, nil
 }
+
+// NewServerError is an answer of a server, for those who judge answers.
+func NewServerError(code, text string) *ServerError { return &ServerError{Code: code, text: text} }

@@ -4,6 +4,7 @@ package instance
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/check"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/metrics"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
@@ -37,6 +39,15 @@ func (s metricsSource) Present() metrics.Present {
 	}
 	if status.Catalog != nil {
 		p.HoldsCatalog, p.Generation, p.Drifts = true, status.Catalog.WantGeneration, status.Catalog.DriftSeen
+	}
+	if v := status.Move; v != nil {
+		p.Move = &metrics.Move{
+			Running:      v.Phase == instanceapi.MoveRunning,
+			BytesDone:    v.BytesDone,
+			BytesLeft:    v.BytesTotal - v.BytesDone,
+			LongestPause: time.Duration(v.LongestPauseMillis) * time.Millisecond,
+			Retries:      v.Retries,
+		}
 	}
 	return p
 }

@@ -16,8 +16,10 @@ const (
 	EnvOwner      = "ANTDB_BOOTSTRAP_OWNER"    // its owner; empty without spec.bootstrap
 )
 
-// Command line of the instance manager binary. Copy is what the init container runs.
+// Command line of the instance manager binary. Copy is what the init container runs, Tables what people run in a
+// datanode's container.
 const (
-	CommandRun  = "run"
-	CommandCopy = "copy"
+	CommandRun    = "run"
+	CommandCopy   = "copy"
+	CommandTables = "tables"
 )

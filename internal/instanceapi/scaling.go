@@ -168,6 +168,15 @@ type TableMove struct {
 	Message string `json:"message,omitempty"`
 }
 
+// HeldTable is what one server holds of one table. The command CommandTables prints a list of them as JSON. Rows are an
+// estimate.
+type HeldTable struct {
+	Database string `json:"database"`
+	Table    string `json:"table"` // schema.name
+	Rows     int64  `json:"rows"`
+	Bytes    int64  `json:"bytes"`
+}
+
 // Emptiness answers, on gc, whether a datanode still holds anything.
 type Emptiness struct {
 	// Tables of all databases that lie on the datanode, at most 50, as database.schema.name.

@@ -11,6 +11,7 @@ type descriptions struct {
 	volumeUsed, volumeCapacity                          *prometheus.Desc
 	walPosition, prepared, connections                  *prometheus.Desc
 	transactions, databaseSize                          *prometheus.Desc
+	moveRunning, moveBytes, movePause, moveRetries      *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -33,6 +34,10 @@ func describe() descriptions {
 		prepared:       d("prepared_transactions", "Transactions that are prepared and not yet decided."),
 		connections:    d("connections", "Client connections by their state.", "state"),
 		transactions:   d("transactions_total", "Transactions that ended on this server.", "database", "result"),
+		moveRunning:    d("move_running", "Whether gc is moving rows between datanodes."),
+		moveBytes:      d("move_bytes", "Bytes of the last move that are done, and that are left.", "state"),
+		movePause:      d("move_longest_pause_seconds", "The longest time that the last move held statements back."),
+		moveRetries:    d("move_retries", "How often the last move put a table off."),
 		databaseSize:   d("database_size_bytes", "Size of a database on this datanode.", "database"),
 	}
 }
@@ -41,5 +46,6 @@ func (d descriptions) list() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		d.info, d.up, d.accepting, d.serving, d.gtm, d.timeline, d.starts, d.generation, d.drifts, d.volumeUsed,
 		d.volumeCapacity, d.walPosition, d.prepared, d.connections, d.transactions, d.databaseSize,
+		d.moveRunning, d.moveBytes, d.movePause, d.moveRetries,
 	}
 }

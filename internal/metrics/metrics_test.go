@@ -30,6 +30,7 @@ func (s *source) Present() metrics.Present {
 		Cluster: "demo", Node: "cn1", Instance: "demo-cn1-1", Role: "coordinator", Version: "11.10",
 		Up: true, Accepting: true, Serving: !s.fail, GTMReachable: !s.fail, Starts: 2, Timeline: 1,
 		HoldsCatalog: true, Generation: 3, Drifts: 1, Volumes: map[string]metrics.Volume{"data": {Used: 10, Capacity: 100}},
+		Move: &metrics.Move{Running: true, BytesDone: 6, BytesLeft: 4, LongestPause: 1500 * time.Millisecond, Retries: 2},
 	}
 }
 
@@ -52,6 +53,11 @@ func present() []string {
 		`antdb_accepting 1`,
 		`antdb_catalog_drift_total 1`,
 		`antdb_info{cluster="demo",instance="demo-cn1-1",node="cn1",role="coordinator",version="11.10"} 1`,
+		`antdb_move_bytes{state="done"} 6`,
+		`antdb_move_bytes{state="left"} 4`,
+		`antdb_move_longest_pause_seconds 1.5`,
+		`antdb_move_retries 2`,
+		`antdb_move_running 1`,
 		`antdb_server_starts_total 2`,
 		`antdb_timeline 1`,
 		`antdb_topology_generation 3`,

@@ -3,6 +3,7 @@
 package redistribute
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,8 +63,8 @@ func (t Target) statements() []string {
 	for _, n := range t.To {
 		nodes = append(nodes, topology.Identifier(n))
 	}
-	all := append(before, "ALTER TABLE "+qualified(plainSchema, plainName)+" TO NODE ("+strings.Join(nodes, ", ")+")")
-	return append(append(all, back...), after...)
+	moving := "ALTER TABLE " + qualified(plainSchema, plainName) + " TO NODE (" + strings.Join(nodes, ", ") + ")"
+	return slices.Concat(before, []string{moving}, back, after)
 }
 
 func qualified(schema, name string) string {

@@ -6,7 +6,7 @@
 // knows nothing of time or of sessions.
 package redistribute
 
-import "strings"
+import "slices"
 
 // Table is one table of one database, as gc's pgxc_class has it.
 type Table struct {
@@ -43,7 +43,9 @@ const (
 	replicated = "R"
 )
 
-func (t Table) movable() bool { return strings.Contains(hash+modulo+random+replicated, t.Locator) }
+func (t Table) movable() bool {
+	return slices.Contains([]string{hash, modulo, random, replicated}, t.Locator)
+}
 
 // Size is what one server holds of one table.
 type Size struct {

@@ -141,6 +141,20 @@ func ask(t *testing.T, c *http.Client, method, url, body string) (int, string, e
 	return resp.StatusCode, string(text), nil
 }
 
+func TestADatanodeIsNamedInThePath(t *testing.T) {
+	a, folder := newAuthority(t), t.TempDir()
+	a.install(folder)
+	url := listen(t, folder, &fake{})
+	code, text, err := ask(t, a.client("antdb-operator", a), http.MethodGet, url+instanceapi.PathEmpty+"dn4", "")
+	if err != nil || code != http.StatusOK || !strings.Contains(text, "app.public.t on dn4") {
+		t.Errorf("empty: %d %s, %v", code, text, err)
+	}
+	code, text, err = ask(t, a.client("antdb-operator", a), http.MethodPost, url+instanceapi.PathMove, `{"token":"1"}`)
+	if err != nil || code != http.StatusConflict || !strings.Contains(text, "busy") {
+		t.Errorf("move: %d %s, %v", code, text, err)
+	}
+}
+
 func TestProbesNeedNoCertificateAndEverythingElseTheOperators(t *testing.T) {
 	a, folder, i := newAuthority(t), t.TempDir(), &fake{}
 	a.install(folder)
