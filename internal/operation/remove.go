@@ -149,7 +149,9 @@ func (r *run) keepDrainingCoordinators() {
 func stop(r *run) outcome {
 	var left []string
 	for _, name := range r.nodes() {
-		if r.f.Nodes[name].Exists {
+		n := r.f.Nodes[name]
+		// A pod on a host that is gone stays until the host is back: nobody waits for that.
+		if n.Exists && (r.op.Spec.Type != v1alpha1.OperationEvictNodes || !n.Going) {
 			left = append(left, name)
 		}
 	}
