@@ -154,6 +154,7 @@ func Next(op *v1alpha1.AntDBOperation, f *Facts) Decision {
 	} else {
 		r.forward()
 	}
+	r.keepDraining()
 	r.keepLock()
 	r.Members = spec.Sorted(r.Members)
 	return r.Decision
