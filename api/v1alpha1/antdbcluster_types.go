@@ -231,7 +231,14 @@ type CoordinatorsSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
-	RoleSpec     `json:",inline"`
+	// EvictAfter is how long a coordinator may be down before it is taken out of the cluster, so that DDL runs again
+	// without it; the counts then bring another one in its place. Never without it.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",messageExpression="'evictAfter \"' + self + '\": allowed are durations such as 90s, 5m or 24h'"
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	EvictAfter *metav1.Duration `json:"evictAfter,omitempty"`
+	RoleSpec   `json:",inline"`
 	// Overrides for single nodes.
 	// +kubebuilder:validation:MaxItems=15
 	// +listType=map

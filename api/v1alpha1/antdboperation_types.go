@@ -39,7 +39,7 @@ type AntDBOperationList struct {
 
 // OperationType says what an operation does.
 //
-// +kubebuilder:validation:Enum=AddNodes;RemoveNodes;DrainNodes;Rebalance
+// +kubebuilder:validation:Enum=AddNodes;RemoveNodes;EvictNodes;DrainNodes;Rebalance
 type OperationType string
 
 // The types of operations.
@@ -48,6 +48,8 @@ const (
 	OperationAddNodes OperationType = "AddNodes"
 	// OperationRemoveNodes takes coordinators or datanodes out, after sessions have ended or rows have been moved.
 	OperationRemoveNodes OperationType = "RemoveNodes"
+	// OperationEvictNodes takes coordinators out that are down and whose transactions are decided.
+	OperationEvictNodes OperationType = "EvictNodes"
 	// OperationDrainNodes moves all rows off datanodes that stay in the cluster.
 	OperationDrainNodes OperationType = "DrainNodes"
 	// OperationRebalance spreads every table evenly over all datanodes.
@@ -69,6 +71,7 @@ const StrategyRedistribute RebalanceStrategy = "Redistribute"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Rebalance' ? (!has(self.nodes) || size(self.nodes) == 0) : (has(self.nodes) && size(self.nodes) > 0)",messageExpression="self.type == 'Rebalance' ? 'spec.nodes is not allowed for Rebalance: it concerns all datanodes' : 'spec.nodes is empty: ' + self.type + ' needs the names of nodes, such as cn3 or dn4'"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodes) || self.nodes.all(n, n.startsWith('cn')) || self.nodes.all(n, n.startsWith('dn'))",message="spec.nodes: coordinators and datanodes cannot be mixed in one operation"
 // +kubebuilder:validation:XValidation:rule="self.type != 'DrainNodes' || self.nodes.all(n, n.startsWith('dn'))",message="spec.nodes: allowed for DrainNodes are datanodes (dn1, dn2, …): coordinators hold no rows"
+// +kubebuilder:validation:XValidation:rule="self.type != 'EvictNodes' || self.nodes.all(n, n.startsWith('cn'))",message="spec.nodes: allowed for EvictNodes are coordinators (cn1, cn2, …): a datanode that is down holds rows"
 type AntDBOperationSpec struct {
 	// Cluster is the name of the AntDBCluster in the same namespace.
 	// +kubebuilder:validation:MinLength=1

@@ -64,6 +64,9 @@ type MemberStatus struct {
 	// Joined says that the node was added to a running cluster: an empty volume of it is never filled by initdb.
 	// +optional
 	Joined bool `json:"joined,omitempty"`
+	// DownSince is since when a coordinator has been seen down, where spec.coordinators.evictAfter is set.
+	// +optional
+	DownSince *metav1.Time `json:"downSince,omitempty"`
 	// RetainUntil is when the volumes of a node that left are deleted.
 	// +optional
 	RetainUntil *metav1.Time `json:"retainUntil,omitempty"`

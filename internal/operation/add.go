@@ -37,6 +37,8 @@ func procedure(op *v1alpha1.AntDBOperation) []step {
 			out = []step{{StepCheck, check}, {StepMovePrimary, movePrimary}, {StepMoveRows, moveRows}, {StepLockDDL, lockDDL}, {StepProveEmpty, proveEmpty}}
 		}
 		return append(out, step{StepDeregister, deregister}, step{StepStop, stop}, step{StepUnlockDDL, unlockDDL}, step{StepRetain, retain})
+	case v1alpha1.OperationEvictNodes:
+		return []step{{StepJudge, judge}, {StepForget, forget}, {StepStop, stop}, {StepRetain, retain}}
 	case v1alpha1.OperationDrainNodes:
 		return []step{{StepCheck, check}, {StepMoveRows, moveRows}}
 	case v1alpha1.OperationRebalance:

@@ -29,6 +29,8 @@ const (
 	StepDeregister      = "Deregister"
 	StepStop            = "Stop"
 	StepRetain          = "Retain"
+	StepJudge           = "Judge"
+	StepForget          = "Forget"
 	StepPlan            = "Plan"
 	// StepUndo and StepDiscard come last where an operation is undone.
 	StepUndo    = "Undo"

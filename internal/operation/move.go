@@ -34,6 +34,7 @@ func (r *run) move() instanceapi.Move {
 		m.Off = r.nodes()
 	case v1alpha1.OperationRebalance:
 		m.Onto, m.All = all, true
+	case v1alpha1.OperationEvictNodes:
 	}
 	return m
 }

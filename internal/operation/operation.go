@@ -41,6 +41,8 @@ type Node struct {
 	Host string
 	// Exists says that a pod or a Service of it is there, Volumes that a claim is.
 	Exists, Volumes bool
+	// Going says that what exists of it is being deleted, Down that its server is known not to run.
+	Going, Down bool
 	// Status is what its instance says; nil without an answer, and then Why says why.
 	Status  *instanceapi.Status
 	Why     string
@@ -152,6 +154,7 @@ func Next(op *v1alpha1.AntDBOperation, f *Facts) Decision {
 	} else {
 		r.forward()
 	}
+	r.keepDraining()
 	r.keepLock()
 	r.Members = spec.Sorted(r.Members)
 	return r.Decision

@@ -43,7 +43,14 @@ func Queue(all []v1alpha1.AntDBOperation) []*v1alpha1.AntDBOperation {
 			out = append(out, &all[i])
 		}
 	}
+	evicts := func(op *v1alpha1.AntDBOperation) bool { return op.Spec.Type == v1alpha1.OperationEvictNodes }
 	slices.SortStableFunc(out, func(a, b *v1alpha1.AntDBOperation) int {
+		if evicts(a) != evicts(b) { // others wait for a cluster that is Ready, which an eviction may bring about
+			if evicts(a) {
+				return -1
+			}
+			return 1
+		}
 		if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 			return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
 		}
@@ -132,7 +139,7 @@ func (r *run) refusedCount() string {
 		if have+n > limit {
 			return fmt.Sprintf("spec.nodes: %d more would make %d %ss: allowed are %d, the engine's limit", n, have+n, role(r.op), limit)
 		}
-	case v1alpha1.OperationRemoveNodes, v1alpha1.OperationDrainNodes:
+	case v1alpha1.OperationRemoveNodes, v1alpha1.OperationDrainNodes, v1alpha1.OperationEvictNodes:
 		if have-n < 1 {
 			return fmt.Sprintf("spec.nodes: %s would leave no %s: at least one must stay", list(r.nodes()), role(r.op))
 		}
@@ -190,7 +197,7 @@ func Unwanted(op *v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alpha
 		return n <= have
 	case v1alpha1.OperationRemoveNodes:
 		return n >= have+len(op.Spec.Nodes)
-	case v1alpha1.OperationDrainNodes, v1alpha1.OperationRebalance:
+	case v1alpha1.OperationDrainNodes, v1alpha1.OperationRebalance, v1alpha1.OperationEvictNodes:
 	}
 	return false
 }

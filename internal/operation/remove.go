@@ -17,7 +17,6 @@ const patience = 60
 // drain lets the sessions of leaving coordinators end. It is a lease and renewed until their servers are stopped.
 func drain(r *run) outcome {
 	r.turn(r.nodes(), v1alpha1.MemberActive, v1alpha1.MemberLeaving)
-	r.keepDraining()
 	var waiting []string
 	for _, name := range r.nodes() {
 		s := r.status(name)
@@ -41,7 +40,11 @@ func drain(r *run) outcome {
 // drainToken stays the same over all attempts: the time that sessions get is counted once.
 func (r *run) drainToken() string { return string(r.op.UID) }
 
+// keepDraining renews the drain from its step on until the servers are stopped, whatever step runs.
 func (r *run) keepDraining() {
+	if r.Status.Phase != v1alpha1.OperationRunning || !begun(r.op, StepDrain) || begun(r.op, StepStop) {
+		return
+	}
 	grace := r.f.Cluster.DrainTimeout
 	if r.op.Spec.DrainTimeout != nil {
 		grace = *r.op.Spec.DrainTimeout
@@ -57,7 +60,6 @@ func (r *run) keepDraining() {
 
 // settle waits until leaving coordinators have no undecided two-phase transaction: only they know the decision.
 func settle(r *run) outcome {
-	r.keepDraining()
 	var open []string
 	for _, name := range r.nodes() {
 		s := r.status(name)
@@ -125,7 +127,6 @@ func proveEmpty(r *run) outcome {
 
 // deregister passes the point of no return under the lock, and then waits until no catalog holds the leaving nodes.
 func deregister(r *run) outcome {
-	r.keepDrainingCoordinators()
 	switch {
 	case !r.op.Status.PointOfNoReturn && !r.held():
 		return wait("gc does not answer whether DDL is kept out")
@@ -139,17 +140,13 @@ func deregister(r *run) outcome {
 	}
 }
 
-func (r *run) keepDrainingCoordinators() {
-	if begun(r.op, StepDrain) {
-		r.keepDraining()
-	}
-}
-
 // stop waits until pods and Services of the nodes that left are gone.
 func stop(r *run) outcome {
 	var left []string
 	for _, name := range r.nodes() {
-		if r.f.Nodes[name].Exists {
+		n := r.f.Nodes[name]
+		// A pod on a host that is gone stays until the host is back: nobody waits for that.
+		if n.Exists && (r.op.Spec.Type != v1alpha1.OperationEvictNodes || !n.Going) {
 			left = append(left, name)
 		}
 	}

@@ -94,7 +94,7 @@ func (r *run) undone() []string {
 		r.report(m)
 		waiting = append(waiting, "the table that is being moved is finished")
 	}
-	if len(r.f.Unsynced) > 0 {
+	if e := entry(&r.op.Status, StepRegister); e != nil && e.StartedAt != nil && len(r.f.Unsynced) > 0 {
 		waiting = append(waiting, "the node catalog is being made equal on "+strings.Join(r.f.Unsynced, "; "))
 	}
 	l, answers := r.lockStatus()

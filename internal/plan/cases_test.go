@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/plan"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
@@ -87,7 +89,9 @@ func answer(given map[string]string) (string, error) {
 	if err := yaml.UnmarshalStrict([]byte(given["observed.yaml"]), o); err != nil {
 		return "", fmt.Errorf("observed.yaml: %w", err)
 	}
+	cluster.Status.Members = o.Members
 	want := spec.Resolve(cluster)
+	operation.Arrange(&want, operation.Active(o.Operations))
 	snap, err := o.snapshot(&want)
 	if err != nil {
 		return "", err
@@ -103,6 +107,10 @@ func answer(given map[string]string) (string, error) {
 		return "", err
 	}
 	snap.Status.Topology.Deregistered = o.Deregistered
+	if len(o.Members) > 0 {
+		snap.Status.Members = o.Members
+	}
+	snap.Operations = o.Operations
 	p := plan.Cluster(&want, snap, operator, now)
 	return tell(&want, snap, &p), nil
 }
@@ -176,6 +184,15 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 		events = append(events, kind+" "+e.Reason+": "+e.Message)
 	}
 	section(&b, "actions", actions)
+	for _, m := range p.Status.Members {
+		if m.State != v1alpha1.MemberActive {
+			fmt.Fprintf(&b, "member %s is %s\n", m.Name, m.State)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
+		s := p.Operations[name]
+		fmt.Fprintf(&b, "operation %s is %s: %s\n", name, s.Phase, s.Message)
+	}
 	section(&b, "conditions", unfine(p.Status.Conditions))
 	section(&b, "events", events)
 	t := wanted(want)

@@ -41,7 +41,7 @@ func (p *planner) members(now metav1.Time) {
 		case m.State == v1alpha1.MemberLeaving && !concerned:
 			m.State = v1alpha1.MemberActive
 		}
-		p.plan.Status.Members = append(p.plan.Status.Members, m)
+		p.plan.Status.Members = append(p.plan.Status.Members, p.noteDown(m, p.node(m.Name), now))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
@@ -38,6 +39,12 @@ type observed struct {
 	DefaultClass   string            `json:"defaultClass"`
 	Services       string            `json:"services"`
 	Reach          map[string]string `json:"reach"`
+	// Members by name and state, and when the volumes of those that left are deleted; those of the counts without it.
+	Members []v1alpha1.MemberStatus `json:"members"`
+	// Operations as they are in Kubernetes.
+	Operations []v1alpha1.AntDBOperation `json:"operations"`
+	// Kept are nodes that left and whose volumes are there.
+	Kept []string `json:"kept"`
 }
 
 // seen is what was seen of one node.
@@ -134,6 +141,12 @@ func (o *observed) snapshot(want *spec.Cluster) (*plan.Snapshot, error) {
 			serving = false
 		}
 		s.Pods = append(s.Pods, pod)
+	}
+	for _, name := range o.Kept {
+		s.Claims = append(s.Claims, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+			Name: naming.Instance(want.Name, name, 1), Labels: map[string]string{naming.LabelNode: name},
+			Annotations: map[string]string{naming.AnnotationClusterUID: uid},
+		}})
 	}
 	if serving {
 		s.Reach = o.reach(want)

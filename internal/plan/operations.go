@@ -37,6 +37,9 @@ func (p *planner) operations(now metav1.Time) {
 		p.wait(queue, "waits for "+p.operating.Name+" to end")
 		return
 	}
+	if !slices.ContainsFunc(queue, func(op *v1alpha1.AntDBOperation) bool { return op.Spec.Type == v1alpha1.OperationEvictNodes }) && p.evict(now) {
+		return
+	}
 	if len(queue) == 0 {
 		p.scale(now)
 		return
@@ -87,7 +90,7 @@ func (p *planner) facts(now metav1.Time) operation.Facts {
 	}
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		x := operation.Node{Exists: p.exists(n), Volumes: len(p.claimsOf(n.Name)) > 0, Status: n.status, Serving: n.serving(), Why: n.why()}
+		x := operation.Node{Going: n.pod != nil && n.pod.DeletionTimestamp != nil, Down: n.dead(), Exists: p.exists(n), Volumes: len(p.claimsOf(n.Name)) > 0, Status: n.status, Serving: n.serving(), Why: n.why()}
 		for _, row := range p.topology.Nodes {
 			if row.Name == n.Name {
 				x.Host = row.Host
@@ -138,7 +141,15 @@ func (p *planner) next(queue []*v1alpha1.AntDBOperation, now metav1.Time) {
 		end(operation.Refused(op, why, now))
 		return
 	}
-	if why := p.unfit(); why != "" {
+	why := p.unfit()
+	if op.Spec.Type == v1alpha1.OperationEvictNodes {
+		if name := p.upAgain(op.Spec.Nodes); name != "" {
+			end(operation.Refused(op, name+" is not down: allowed are coordinators without a running server", now))
+			return
+		}
+		why = p.unfitWithout(op.Spec.Nodes)
+	}
+	if why != "" {
 		p.wait(queue[:1], "waits until the cluster is fit: "+why)
 		p.wait(queue[1:], "waits for "+op.Name+" to begin and to end")
 		return

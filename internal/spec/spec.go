@@ -47,6 +47,8 @@ type Cluster struct {
 	// DrainTimeout is how long sessions of a coordinator that leaves may go on, Retention how long volumes of a node that
 	// left are kept.
 	DrainTimeout, Retention metav1.Duration
+	// EvictAfter is how long a coordinator may be down; nil for ever.
+	EvictAfter *metav1.Duration
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
 }
@@ -111,6 +113,7 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		Wanted:          map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
 		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
 		Retention:       duration(s.Retention, defaultRetention),
+		EvictAfter:      s.Coordinators.EvictAfter,
 	}
 	if s.SuperuserSecret != nil {
 		out.SuperuserSecret, out.SuperuserSecretGiven = s.SuperuserSecret.Name, true
