@@ -241,10 +241,11 @@ func TestACoordinatorIsAddedByACopyThatWasRecoveredApart(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(c.data(cn3), "pg_rxlog", "rxact")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.launchAs(cn3, "--restoremode", "-c", "adb_check_sync_nextid=off"); err != nil {
-		t.Fatal(err)
+	alone := asServer(exec.Command(filepath.Join(bin, "postgres"), "--single", "--coordinator", "-D", c.data(cn3),
+		"-c", "adb_check_sync_nextid=off", "postgres"))
+	if out, err := alone.CombinedOutput(); err != nil {
+		t.Fatalf("recover apart: %v: %s", err, out)
 	}
-	c.stop(t, cn3, syscall.SIGINT)
 	if err := c.launchAs(cn3, "--coordinator"); err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,7 @@ func (k *Keeper) Put(ctx context.Context, l instanceapi.Lock) (instanceapi.LockS
 	case k.release != nil:
 		return k.status, fmt.Errorf("%w, with the token %q", ErrBusy, k.status.Token)
 	case k.status.Token == l.Token && k.status.State == instanceapi.LockLost: // DDL may have run since
+	case l.Renew: // there is nothing to prolong, which the status tells
 	default:
 		k.begin(ctx, l.Token)
 	}

@@ -215,6 +215,16 @@ func TestALockThatNobodyAsksForRunsOut(t *testing.T) {
 	}
 }
 
+func TestARenewalNeverTakesALock(t *testing.T) {
+	s, k := place(t, time.Hour)
+	if got := put(t, k, instanceapi.Lock{Token: "1", Hold: true, Renew: true}); got != (instanceapi.LockStatus{}) {
+		t.Errorf("a renewal of a lock that this manager never took answers %+v, want that there is none", got)
+	}
+	if held := s.held(); len(held) > 0 {
+		t.Errorf("it locked %q", held)
+	}
+}
+
 func TestASecondLockAndOneWithoutATokenAreRefused(t *testing.T) {
 	_, k := place(t, time.Hour)
 	put(t, k, instanceapi.Lock{Token: "1", Hold: true})

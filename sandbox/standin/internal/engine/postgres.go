@@ -49,8 +49,11 @@ func (h Home) postgres(args []string) int {
 	if err != nil {
 		return fatal(err)
 	}
-	if inv.single {
+	if inv.single && inv.role == "" {
 		return h.become("postgres", args)
+	}
+	if inv.single {
+		return h.alone(inv)
 	}
 	if inv.role == "" && inv.restore {
 		inv.role = front.Coordinator
