@@ -20,7 +20,7 @@ import (
 
 // livesOfScaling are drawn the same each time. To look for others: change first.
 const (
-	livesOfScaling = 6
+	livesOfScaling = 4
 	firstOfScaling = 20260301
 )
 

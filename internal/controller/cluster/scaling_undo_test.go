@@ -79,6 +79,7 @@ func TestAnOperationCanBeCancelledAtEveryStep(t *testing.T) {
 		for i, step := range strings.Fields(c.steps) {
 			for _, how := range []string{"cancel", "delete", "counts"}[i%3:][:1] { // each way at some steps: a life takes seconds
 				t.Run(fmt.Sprintf("%s/%s/%s", name, step, how), func(t *testing.T) {
+					t.Parallel()
 					s := settled(t)
 					s.world.SetSessions("cn2", 3)
 					s.counts(c.coordinators, c.datanodes)
