@@ -29,7 +29,7 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 	if !m.o.Launch.Join || joinKinds[m.o.Launch.Role] != j.Kind {
 		return serve.Never("%s, which is a %s, does not join by %q", m.o.Launch.Node, m.o.Launch.Role, j.Kind)
 	}
-	if j.Token == "" || j.From == "" {
+	if j.Token == "" || j.From == "" && !j.Keep {
 		return serve.Never("a join needs a token and the host of the node to copy from")
 	}
 	m.mu.Lock()

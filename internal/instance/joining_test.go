@@ -187,6 +187,6 @@ func TestAJoinThatMakesNoSenseIsRefused(t *testing.T) {
 	r.awaitJoin(instanceapi.JoinWaiting)
 	wantCode(t, r.Join(context.Background(), copyOf("1")), http.StatusBadRequest)
 	wantCode(t, r.Join(context.Background(), instanceapi.Join{Kind: instanceapi.JoinSchema, From: "x"}), http.StatusBadRequest)
-	keep := instanceapi.Join{Token: "1", Kind: instanceapi.JoinSchema, From: "x", Keep: true}
+	keep := instanceapi.Join{Token: "1", Kind: instanceapi.JoinSchema, Keep: true}
 	wantCode(t, r.Join(context.Background(), keep), http.StatusConflict)
 }

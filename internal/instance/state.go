@@ -99,6 +99,7 @@ func report(s instanceapi.Status) string {
 func (m *Manager) present() instanceapi.Status {
 	f := m.facts
 	f.configured = m.config.Known()
+	f.joining = m.o.Launch.Join && m.known.join.Phase != instanceapi.JoinKept
 	if f.role.HoldsCatalog() {
 		c := m.catalog.Status()
 		f.given, f.equal, f.catalogError = m.catalog.Given(), m.catalog.Equal(), c.Error

@@ -23,6 +23,7 @@ const (
 	ReasonNoTopology      = "NoTopology"
 	ReasonCatalogDiffers  = "CatalogDiffers"
 	ReasonDraining        = "Draining"
+	ReasonJoining         = "Joining"
 )
 
 // facts are all that a verdict depends on.
@@ -39,8 +40,9 @@ type facts struct {
 	server       supervise.Snapshot
 	restarting   string
 	shuttingDown bool
-	// draining says that applications shall leave.
+	// draining says that applications shall leave, and joining that the node is not part of the cluster for good yet.
 	draining bool
+	joining  bool
 	check    check.Report
 	// given, equal and catalogError speak of the catalog of gc and coordinators.
 	given, equal bool
@@ -74,6 +76,8 @@ func judge(f facts) verdict {
 		return judgeServer(f.server)
 	case f.check.State != check.Good:
 		return judgeCheck(f)
+	case f.joining:
+		return verdict{instanceapi.StateRunning, false, ReasonJoining, "the node is being added and is not part of the cluster yet"}
 	case f.role.HoldsCatalog():
 		return judgeCatalog(f)
 	}

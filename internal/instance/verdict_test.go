@@ -58,12 +58,13 @@ func TestAnInstanceServesOnlyWhenNothingSpeaksAgainstIt(t *testing.T) {
 			running(dn, func(f *facts) { f.server = supervise.Snapshot{Phase: supervise.Starting} }),
 			instanceapi.StateStarting, ReasonStarting, "not come up",
 		},
-		"applications shall leave": {running(cn, func(f *facts) { f.draining = true }), instanceapi.StateRunning, ReasonDraining, "sessions"},
-		"it is restarted":          {running(dn, func(f *facts) { f.restarting = "because" }), instanceapi.StateRestarting, ReasonRestarting, "because"},
-		"nothing to go by":         {running(dn, func(f *facts) { f.configured = false }), instanceapi.StateStopped, ReasonNoConfiguration, "configuration"},
-		"it is made":               {running(dn, func(f *facts) { f.preparing = "initdb" }), instanceapi.StateInitializing, ReasonInitializing, "initdb"},
-		"the volume is wrong":      {running(dn, func(f *facts) { f.refused, f.preparing = "of another", "x" }), instanceapi.StateRefused, ReasonVolumeRefused, "of another"},
-		"the pod ends":             {running(dn, func(f *facts) { f.shuttingDown = true }), instanceapi.StateStopped, ReasonShuttingDown, "ending"},
+		"a new node that is not kept yet": {running(cn, func(f *facts) { f.joining = true }), instanceapi.StateRunning, ReasonJoining, "being added"},
+		"applications shall leave":        {running(cn, func(f *facts) { f.draining = true }), instanceapi.StateRunning, ReasonDraining, "sessions"},
+		"it is restarted":                 {running(dn, func(f *facts) { f.restarting = "because" }), instanceapi.StateRestarting, ReasonRestarting, "because"},
+		"nothing to go by":                {running(dn, func(f *facts) { f.configured = false }), instanceapi.StateStopped, ReasonNoConfiguration, "configuration"},
+		"it is made":                      {running(dn, func(f *facts) { f.preparing = "initdb" }), instanceapi.StateInitializing, ReasonInitializing, "initdb"},
+		"the volume is wrong":             {running(dn, func(f *facts) { f.refused, f.preparing = "of another", "x" }), instanceapi.StateRefused, ReasonVolumeRefused, "of another"},
+		"the pod ends":                    {running(dn, func(f *facts) { f.shuttingDown = true }), instanceapi.StateStopped, ReasonShuttingDown, "ending"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := judge(c.facts)
