@@ -138,7 +138,7 @@ func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.AntDBCluster,
 		}
 		// Kubernetes folds events that differ only in their note into one and drops the later notes: the action names
 		// what the event is about.
-		r.Events.Eventf(cluster, nil, kind, e.Reason, about(e.Message), "%s", e.Message)
+		r.Events.Eventf(cluster, nil, kind, e.Reason, upTo(mostAction, e.Message), "%s", upTo(mostNote, e.Message))
 		logr.FromContextOrDiscard(ctx).Info(e.Message, "event", e.Reason)
 	}
 	if err != nil {
@@ -147,11 +147,16 @@ func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.AntDBCluster,
 	return nil
 }
 
-// about is the beginning of a message, as short as an event's action must be.
-func about(message string) string {
-	const most = 128
+// How long the action and the note of an event may be.
+const (
+	mostAction = 128
+	mostNote   = 1024
+)
+
+// upTo is the beginning of a message that is longer than allowed.
+func upTo(most int, message string) string {
 	if len(message) <= most {
 		return message
 	}
-	return strings.ToValidUTF8(message[:most], "")
+	return strings.ToValidUTF8(message[:most-len("…")], "") + "…"
 }

@@ -215,6 +215,13 @@ SELECT c.oid AS pcrelid, (d.j ->> 'kind')::"char" AS pclocatortype,
 
 GRANT SELECT ON pg_catalog.pgxc_class TO PUBLIC;
 
+-- What users partitioned. The tables that the stand-in itself divides over datanodes are ordinary ones to everybody else.
+CREATE VIEW pg_standin.pg_partitioned_table AS
+SELECT p.* FROM pg_catalog.pg_partitioned_table p
+ WHERE NOT COALESCE((pg_catalog.standin_distribution(p.partrelid) ->> 'leaf')::bool, false);
+
+GRANT SELECT ON pg_standin.pg_partitioned_table TO PUBLIC;
+
 -- Applies each change of a replicated table's readable copy to the copies on the other datanodes.
 CREATE FUNCTION pg_catalog.standin_replicate() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
 DECLARE

@@ -87,6 +87,25 @@ func TestAReloadKeepsWhatItCannotTake(t *testing.T) {
 	}
 }
 
+func TestOfASettingThatIsThereTwiceTheLastOneCounts(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"postgresql.conf": "pgxc_node_name = cn1\npgxc_node_name = cn3\n"})
+	before, err := conf.Load(dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := conf.Load(dir, nil, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := after.Get("pgxc_node_name", ""); name != "cn3" {
+		t.Errorf("pgxc_node_name is %s, want cn3", name)
+	}
+	if p := after.Problems(); len(p) > 0 {
+		t.Errorf("a reload of the same file has problems: %q", p)
+	}
+}
+
 func TestValuesAreCheckedAsPostgreSQLChecksThem(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"snapshot_sync_waittime", "2s", "2000"}, {"snapshot_sync_waittime", "500", ""}, {"snapshot_sync_waittime", "x", ""},

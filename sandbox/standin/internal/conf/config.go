@@ -57,7 +57,14 @@ func Load(dataDir string, overrides map[string]string, previous *Config) (*Confi
 			c.antdb[p.Name] = previous.antdb[p.Name]
 		}
 	}
-	for _, s := range c.reader.settings {
+	last := map[string]int{} // of a setting that is there more than once the last one counts, and the others are not looked at
+	for i, s := range c.reader.settings {
+		last[strings.ToLower(s.name)] = i
+	}
+	for i, s := range c.reader.settings {
+		if i != last[strings.ToLower(s.name)] {
+			continue
+		}
 		if err := c.take(s, previous); err != nil {
 			return nil, err
 		}

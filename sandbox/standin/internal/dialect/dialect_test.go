@@ -31,6 +31,7 @@ func TestWhatOnlyAntDBKnowsIsRewritten(t *testing.T) {
 		"select nextval('s'), pg_catalog.setval()":                              "select adb_nextval('s'), pg_catalog.adb_setval()",
 		"select current_setting('agtm_port')":                                   "select current_setting('antdb.agtm_port')",
 		"select oid, n.oid from pg_catalog.pgxc_node n where pgxc_node.oid = 1": `select oid, n.oid from pg_standin.pgxc_node n where pgxc_node.oid = 1`,
+		"select partrelid from pg_catalog.pg_partitioned_table p":               `select partrelid from pg_standin.pg_partitioned_table p`,
 		"select pg_catalog.pg_table_size('t'), pg_relation_size":                `select pg_standin.pg_table_size('t'), pg_relation_size`,
 		"show agtm_host":                            `SELECT pg_catalog.current_setting('antdb.agtm_host') AS "agtm_host"`,
 		"set session enable_cluster_plan to off":    "set session antdb.enable_cluster_plan to off",

@@ -300,7 +300,8 @@ var sizes = map[string]bool{
 }
 
 // rewrite replaces, inside a statement that PostgreSQL understands otherwise, what only AntDB knows: the hidden
-// columns xc_node_id and oid of pgxc_node, sequences that gc serves, sizes of tables, and AntDB's names as arguments of current_setting and set_config.
+// columns xc_node_id and oid of pgxc_node, which tables users partitioned, sequences that gc serves, sizes of tables, and
+// AntDB's names as arguments of current_setting and set_config.
 func rewrite(text string, toks []token) string {
 	var edits []edit
 	oid := has(toks, "oid")
@@ -310,6 +311,8 @@ func rewrite(text string, toks []token) string {
 		case !t.ident:
 		case t.word == "pgxc_node" && oid && !(i+1 < len(toks) && toks[i+1].word == "."):
 			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin.pgxc_node"})
+		case t.word == "pg_partitioned_table":
+			edits = append(edits, edit{toks[unqualified(toks, i)].start, t.end, "pg_standin." + t.word})
 		case t.word == "xc_node_id" && !call && !(i > 0 && toks[i-1].word == "as"):
 			from, qualifier := i, ""
 			for from >= 2 && toks[from-1].word == "." && toks[from-2].ident {
