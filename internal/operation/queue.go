@@ -231,6 +231,26 @@ func Again(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (
 	return "", 0
 }
 
+// Standing tells why the operator removes no nodes although the counts ask for it: a user named others, and that removal
+// did not happen. Nobody else is taken in their place before the user has said what shall be.
+func Standing(all []v1alpha1.AntDBOperation, wanted v1alpha1.AntDBOperationSpec, members []v1alpha1.MemberStatus) string {
+	if wanted.Type != v1alpha1.OperationRemoveNodes {
+		return ""
+	}
+	for i := range all {
+		op := &all[i]
+		asked := op.Annotations[v1alpha1.AnnotationForGeneration] == "" && op.Spec.Type == v1alpha1.OperationRemoveNodes &&
+			len(op.Spec.Nodes) == len(wanted.Nodes) && op.Spec.Nodes[0][:2] == wanted.Nodes[0][:2]
+		r := run{op: op, f: &Facts{Members: members}}
+		if !asked || !Ended(op) || op.Status.Phase == v1alpha1.OperationCompleted || len(r.active(role(op), op.Spec.Nodes...))+len(op.Spec.Nodes) != len(r.active(role(op))) {
+			continue
+		}
+		return fmt.Sprintf("%s, which was to remove %s, is %s: %s; nothing is removed in its place: delete %s to let the counts decide, or set the count again",
+			op.Name, list(op.Spec.Nodes), op.Status.Phase, op.Status.Message, op.Name)
+	}
+	return ""
+}
+
 // Serial is the number of the next operation that the operator makes.
 func Serial(all []v1alpha1.AntDBOperation, cluster string) int {
 	last := 0

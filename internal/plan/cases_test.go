@@ -263,7 +263,7 @@ func unstructuredOf(o any) *unstructured.Unstructured {
 func unfine(all []metav1.Condition) []string {
 	var out []string
 	for _, c := range all {
-		if (c.Status == metav1.ConditionTrue) != (c.Type == v1alpha1.ConditionProgressing) {
+		if c.Status == metav1.ConditionTrue && c.Type != v1alpha1.ConditionProgressing {
 			continue
 		}
 		if c.Reason == v1alpha1.ReasonStable {

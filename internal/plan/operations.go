@@ -199,6 +199,10 @@ func (p *planner) scale(now metav1.Time) {
 		return
 	}
 	what := fmt.Sprintf("the counts ask for %s %s", s.Type, strings.Join(s.Nodes, ", "))
+	if why := operation.Standing(p.snap.Operations, s, p.plan.Status.Members); why != "" {
+		p.stuck = what + ", but " + why
+		return
+	}
 	if why, seconds := operation.Again(p.snap.Operations, p.want, now); why != "" {
 		p.stuck = what + ", but " + why
 		if seconds > 0 {
