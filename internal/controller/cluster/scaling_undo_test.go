@@ -67,6 +67,7 @@ func TestACopyThatNeverSucceedsIsGivenUpAndUndone(t *testing.T) {
 }
 
 func TestAnOperationCanBeCancelledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		coordinators, datanodes int32
 		steps                   string
