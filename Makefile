@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli
+.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -153,6 +153,10 @@ endif
 e2e: deploy bin/gotestsum ## the stories, on the stand-in or on ENGINE_HOME
 	ANTDB_E2E=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
 		bin/gotestsum --format testname -- -count=1 -timeout 40m ./test/e2e/...
+
+faults: deploy bin/gotestsum ## operations disturbed at every step of their journals: half an hour, not part of make test
+	ANTDB_E2E=1 E2E_FAULTS=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
+		bin/gotestsum --format testname -- -count=1 -timeout 90m -run 'TestStories/.*/scaling-disturbed$$' ./test/e2e/...
 
 # The floor's servers run as user postgres, who must be able to read the engine.
 bench: deploy ## measure, as ratios in one run, and write docs/benchmarks.md; BENCH=FLAGS for a part of it

@@ -47,12 +47,13 @@ func measureMove(ctx context.Context, o options, say func(string, ...any)) (sect
 		return "", err
 	}
 	var all []moved
+	before := map[string]bool{} // operations that ended
 	for _, number := range strings.Split(o.rows, ",") {
 		rows, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
 			return "", fmt.Errorf("flag --rows: %w", err)
 		}
-		m, err := moveOnce(ctx, n, rows)
+		m, err := moveOnce(ctx, n, before, rows)
 		if err != nil {
 			return "", fmt.Errorf("move %d rows: %w", rows, err)
 		}
@@ -62,7 +63,7 @@ func measureMove(ctx context.Context, o options, say func(string, ...any)) (sect
 	return moveSection(o, all), nil
 }
 
-func moveOnce(ctx context.Context, n *cluster.Namespace, rows int64) (m moved, err error) {
+func moveOnce(ctx context.Context, n *cluster.Namespace, before map[string]bool, rows int64) (m moved, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
 	m.Rows = rows
@@ -94,7 +95,7 @@ func moveOnce(ctx context.Context, n *cluster.Namespace, rows int64) (m moved, e
 		return m, err
 	}
 	defer w.Stop()
-	grown, err := scaled(ctx, n, w, 4, "AddNodes dn4")
+	grown, err := scaled(ctx, n, w, before, 4, "AddNodes dn4")
 	if err != nil {
 		return m, err
 	}
@@ -102,7 +103,7 @@ func moveOnce(ctx context.Context, n *cluster.Namespace, rows int64) (m moved, e
 	if m.ByHand, err = byHand(ctx, n); err != nil {
 		return m, err
 	}
-	shrunk, err := scaled(ctx, n, w, 3, "RemoveNodes dn4")
+	shrunk, err := scaled(ctx, n, w, before, 3, "RemoveNodes dn4")
 	if err != nil {
 		return m, err
 	}
@@ -122,7 +123,7 @@ type step struct {
 }
 
 // scaled changes the number of datanodes and takes the time of the step that moves rows.
-func scaled(ctx context.Context, n *cluster.Namespace, w *writer.Writer, datanodes int, title string) (s step, err error) {
+func scaled(ctx context.Context, n *cluster.Namespace, w *writer.Writer, before map[string]bool, datanodes int, title string) (s step, err error) {
 	if _, err := w.Gap(ctx); err != nil { // what was before does not count
 		return s, err
 	}
@@ -130,7 +131,7 @@ func scaled(ctx context.Context, n *cluster.Namespace, w *writer.Writer, datanod
 		return s, err
 	}
 	var begin, end time.Time
-	o, err := n.WaitOperation(ctx, title, func(o cluster.Operation) bool {
+	o, err := n.WaitOperation(ctx, title, before, func(o cluster.Operation) bool {
 		switch state := o.Step("MoveRows"); {
 		case state == "Running" && begin.IsZero():
 			begin = time.Now()
@@ -142,6 +143,7 @@ func scaled(ctx context.Context, n *cluster.Namespace, w *writer.Writer, datanod
 	if err != nil {
 		return s, err
 	}
+	before[o.Metadata.Name] = true
 	if o.Status.Phase != "Completed" || begin.IsZero() || o.Status.Move == nil {
 		return s, fmt.Errorf("the operation did not do what is measured: %s", o)
 	}

@@ -27,6 +27,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"checksums":      command(checksums),
 		"client":         command(client),
 		"delete-pod":     command(deletePod),
+		"disturb":        command(disturb),
 		"event":          command(event),
 		"events":         command(listEvents),
 		"host":           command(host),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -27,10 +28,11 @@ func operation(ctx context.Context, c *call) error {
 	}
 	defer cancel()
 	begin := time.Now()
-	o, err := c.space.WaitOperation(ctx, title, func(o cluster.Operation) bool { return o.Status.Phase == phase || o.Ended() })
+	o, err := c.space.WaitOperation(ctx, title, c.ended, func(o cluster.Operation) bool { return o.Status.Phase == phase || o.Ended() })
 	if err != nil {
 		return err
 	}
+	c.ended[o.Metadata.Name] = o.Ended()
 	c.tell("%s: after %s: %s", c.ts.Name(), time.Since(begin).Round(100*time.Millisecond), o)
 	_, _ = fmt.Fprintln(c.stdout, o)
 	if o.Status.Phase != phase {
@@ -49,13 +51,77 @@ func step(ctx context.Context, c *call) error {
 		return err
 	}
 	defer cancel()
-	o, err := c.space.WaitOperation(ctx, c.args[0], func(o cluster.Operation) bool {
+	o, err := c.space.WaitOperation(ctx, c.args[0], c.ended, func(o cluster.Operation) bool {
 		return o.Step(c.args[1]) == c.args[2] || o.Ended()
 	})
 	if err == nil && o.Step(c.args[1]) != c.args[2] {
 		err = fmt.Errorf("the operation ended and step %s was not seen as %s:\n%s", c.args[1], c.args[2], o)
 	}
 	return err
+}
+
+const disturbUsage = "disturb TITLE operator|sessions|pod POD|server POD"
+
+// disturb TITLE FAULT: does the same harm at the beginning of every step of an operation, once a step, until the
+// operation has ended in whatever way. It prints the journal.
+func disturb(ctx context.Context, c *call) error {
+	if len(c.args) < 2 {
+		return usage(disturbUsage)
+	}
+	harm, err := c.fault(c.args[1:])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, disturbed)
+	defer cancel()
+	seen := map[string]bool{}
+	for {
+		next := ""
+		o, err := c.space.WaitOperation(ctx, c.args[0], c.ended, func(o cluster.Operation) bool {
+			next = ""
+			for _, s := range o.Status.Steps {
+				if s.State == "Running" && !seen[s.Name] {
+					next = s.Name
+				}
+			}
+			return next != "" || o.Ended()
+		})
+		if err != nil {
+			return err
+		}
+		if next == "" {
+			c.ended[o.Metadata.Name] = true
+			c.tell("%s: disturbed at %d steps by %s: %s", c.ts.Name(), len(seen), strings.Join(c.args[1:], " "), o)
+			_, err = fmt.Fprintln(c.stdout, o)
+			return err
+		}
+		seen[next] = true
+		if err := harm(ctx); err != nil {
+			c.ts.Logf("no harm done at step %s: %v", next, err) // what was to be harmed is not there yet, or no more
+		}
+	}
+}
+
+// disturbed bounds an operation that is disturbed at every step.
+const disturbed = 10 * time.Minute
+
+func (c *call) fault(words []string) (func(context.Context) error, error) {
+	with := func(do func(context.Context, *call) error, args ...string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return do(ctx, &call{story: c.story, ts: c.ts, args: args, stdout: io.Discard, stderr: io.Discard})
+		}
+	}
+	switch {
+	case len(words) == 1 && words[0] == "operator":
+		return with(operator, "kill"), nil
+	case len(words) == 1 && words[0] == "sessions": // those that hold the lock or the pause
+		return with(sql, "gc", "select pg_terminate_backend(pid) from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move')"), nil
+	case len(words) == 2 && words[0] == "pod":
+		return with(deletePod, words[1]), nil
+	case len(words) == 2 && words[0] == "server":
+		return with(killServer, words[1]), nil
+	}
+	return nil, usage(disturbUsage)
 }
 
 // checksums FILE NODE…: prints, for each line "DATABASE TABLE" of the file, how many rows the table has and a sum over

@@ -33,8 +33,8 @@ type settings struct {
 	engine string
 	// image takes the place of sampleImage.
 	image string
-	// keep leaves the namespaces of failed stories.
-	keep bool
+	// keep leaves the namespaces of failed stories, and faults runs those that disturb every step of every operation.
+	keep, faults bool
 }
 
 // sampleImage is the engine image in stories and samples.
@@ -43,7 +43,7 @@ const sampleImage = "localhost/antdb:dev"
 func fromEnvironment(getenv func(string) string) (settings, error) {
 	s := settings{
 		kubeconfig: getenv("KUBECONFIG"), sandbox: getenv("SANDBOX"), engine: getenv("ENGINE"), image: getenv("E2E_IMAGE"),
-		keep: getenv("E2E_KEEP") != "",
+		keep: getenv("E2E_KEEP") != "", faults: getenv("E2E_FAULTS") != "",
 	}
 	if s.kubeconfig == "" {
 		return s, errors.New("KUBECONFIG is not set: name the kubeconfig file of the Kubernetes to use")
@@ -60,15 +60,17 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
-// condition answers the conditions of scripts: [sandbox], [antdb], [standin].
+// condition answers the conditions of scripts: [sandbox], [antdb], [standin], [faults].
 func (s settings) condition(name string) (bool, error) {
 	switch name {
 	case "sandbox":
 		return s.sandbox != "", nil
 	case "antdb", "standin":
 		return s.engine == name, nil
+	case "faults":
+		return s.faults, nil
 	default:
-		return false, fmt.Errorf("unknown condition %q: there are sandbox, antdb and standin", name)
+		return false, fmt.Errorf("unknown condition %q: there are sandbox, antdb, standin and faults", name)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 const (
 	// longestStory bounds a story, whatever it waits for.
-	longestStory = 20 * time.Minute
+	longestStory = 80 * time.Minute
 	// longestEnd bounds what is done after a story.
 	longestEnd = 90 * time.Second
 )
@@ -43,6 +43,7 @@ type story struct {
 	deleted     map[string]types.UID // pods that delete-pod deleted last
 	inventories map[string]cluster.Inventory
 	timeline    *cluster.Timeline
+	ended       map[string]bool // operations that were seen to end
 }
 
 // key under which a script finds its story.
@@ -70,6 +71,7 @@ func newStory(env *testscript.Env, s settings, name string) (*story, error) {
 	st := &story{
 		settings: s, log: log, ctx: ctx, space: space,
 		writers: map[string]*writer.Writer{}, deleted: map[string]types.UID{}, inventories: map[string]cluster.Inventory{},
+		ended: map[string]bool{},
 	}
 	env.Values[key{}] = st
 	env.Defer(func() {

@@ -78,8 +78,8 @@ func (o Operation) String() string {
 }
 
 // WaitOperation waits until an operation with that title is as wanted, and returns it. Of several with the same title the
-// youngest counts.
-func (n *Namespace) WaitOperation(ctx context.Context, title string, done func(Operation) bool) (Operation, error) {
+// youngest counts, and those whose names are in before do not.
+func (n *Namespace) WaitOperation(ctx context.Context, title string, before map[string]bool, done func(Operation) bool) (Operation, error) {
 	var found Operation
 	seen := map[string]Operation{}
 	err := n.await(ctx, operations, fields.Everything(), func(u *unstructured.Unstructured) bool {
@@ -91,10 +91,10 @@ func (n *Namespace) WaitOperation(ctx context.Context, title string, done func(O
 			return false
 		}
 		seen[o.Metadata.Name] = o
-		if o.Title() == title && !o.Metadata.CreationTimestamp.Before(&found.Metadata.CreationTimestamp) {
+		if o.Title() == title && !before[o.Metadata.Name] && !o.Metadata.CreationTimestamp.Before(&found.Metadata.CreationTimestamp) {
 			found = o
 		}
-		return found.Metadata.Name == o.Metadata.Name && done(found)
+		return found.Metadata.Name != "" && found.Metadata.Name == o.Metadata.Name && done(found)
 	})
 	if err == nil {
 		return found, nil
