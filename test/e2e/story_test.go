@@ -21,7 +21,9 @@ import (
 
 const (
 	// longestStory bounds a story, whatever it waits for.
-	longestStory = 80 * time.Minute
+	longestStory = 20 * time.Minute
+	// longestFaults bounds the one that disturbs every step of every operation.
+	longestFaults = 80 * time.Minute
 	// longestEnd bounds what is done after a story.
 	longestEnd = 90 * time.Second
 )
@@ -55,7 +57,11 @@ func newStory(env *testscript.Env, s settings, name string) (*story, error) {
 	if !ok {
 		return nil, fmt.Errorf("run story %s: %T is no test", name, env.T())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), longestStory)
+	longest := longestStory
+	if s.faults {
+		longest = longestFaults
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	space, err := cluster.Open(s.kubeconfig, name+"-"+strings.ToLower(rand.Text()[:4]))
 	if err != nil {
 		cancel()
