@@ -79,12 +79,12 @@ func (c *call) refuse(ctx context.Context, file string) error {
 			return fmt.Errorf("what comes before it is refused: %w", err)
 		}
 		defer func() {
-			_ = one.program(ctx, nil, nil, "kubectl", "delete", "antdbcluster", "--all", "--cascade=foreground", "--wait")
+			_ = one.program(ctx, nil, nil, "kubectl", "delete", "antdbcluster,antdboperation", "--all", "--cascade=foreground", "--wait")
 		}()
 	}
 	err = one.applyText(ctx, b.text)
 	if err == nil {
-		_ = one.program(ctx, nil, nil, "kubectl", "delete", "antdbcluster", "--all", "--cascade=foreground", "--wait")
+		_ = one.program(ctx, nil, nil, "kubectl", "delete", "antdbcluster,antdboperation", "--all", "--cascade=foreground", "--wait")
 		return errors.New("it is taken")
 	}
 	if missing := b.missing(err.Error()); len(missing) > 0 {
