@@ -50,7 +50,7 @@ func TestACoordinatorThatIsAddedWaitsAndBecomesACopy(t *testing.T) {
 		t.Errorf("state %s, message %q", s.State, s.Message)
 	}
 	r.join(copyOf("1"))
-	r.awaitReason(instance.ReasonNoTopology)
+	r.awaitReason(instance.ReasonJoining)
 	data := r.paths.Data()
 	if d := cmp.Diff([]string{
 		"pg_basebackup -d host=cn1-h port=5432 user=postgres connect_timeout=10 keepalives_idle=15 keepalives_interval=5 keepalives_count=3" +
@@ -70,6 +70,12 @@ func TestACoordinatorThatIsAddedWaitsAndBecomesACopy(t *testing.T) {
 	if _, err := r.PutTopology(context.Background(), topology); err != nil {
 		t.Fatal(err) // its own row is made like the others
 	}
+	if s := r.awaitReason(instance.ReasonJoining); s.Serving {
+		t.Error("it serves before it is kept")
+	}
+	keep := copyOf("1")
+	keep.Keep, keep.From = true, ""
+	r.join(keep)
 	r.awaitServing()
 	r.join(copyOf("1")) // obeyed once
 	if n := len(r.control.Events("pg_basebackup")); n != 1 {
@@ -81,6 +87,8 @@ func TestADatanodeThatIsAddedHoldsTheSchemaOfAnother(t *testing.T) {
 	r := joining(t, antdb.RoleDatanode, "dn3")
 	r.awaitJoin(instanceapi.JoinWaiting)
 	r.join(instanceapi.Join{Token: "1", Kind: instanceapi.JoinSchema, From: "dn1-h"})
+	r.awaitReason(instance.ReasonJoining)
+	r.join(instanceapi.Join{Token: "1", Kind: instanceapi.JoinSchema, Keep: true})
 	r.awaitServing()
 	var programs []string
 	for _, e := range r.control.Events() {
@@ -147,23 +155,23 @@ func TestACrashInTheMiddleLeavesNothingAndTheSameTokenBeginsAnew(t *testing.T) {
 	r.start()
 	r.awaitJoin(instanceapi.JoinWaiting)
 	r.join(copyOf("1"))
-	r.awaitReason(instance.ReasonNoTopology)
+	r.awaitReason(instance.ReasonJoining)
 }
 
 func TestWhatWasMadeIsThrownAwayForAnotherTokenUnlessItIsKept(t *testing.T) {
 	r := joining(t, antdb.RoleCoordinator, "cn3")
 	r.awaitJoin(instanceapi.JoinWaiting)
 	r.join(copyOf("1"))
-	r.awaitReason(instance.ReasonNoTopology)
+	r.awaitReason(instance.ReasonJoining)
 	r.stop()
 	r.start() // a pod that comes back starts with what was made
-	s := r.awaitReason(instance.ReasonNoTopology)
+	s := r.awaitReason(instance.ReasonJoining)
 	if d := cmp.Diff(&instanceapi.JoinStatus{Token: "1", Phase: instanceapi.JoinMade}, s.Join); d != "" {
 		t.Errorf("join after a restart (-want +got):\n%s", d)
 	}
 	r.join(copyOf("2"))
 	r.await("it was made anew and runs", func(s instanceapi.Status) bool {
-		return s.Join.Token == "2" && s.Join.Phase == instanceapi.JoinMade && s.Reason == instance.ReasonNoTopology
+		return s.Join.Token == "2" && s.Join.Phase == instanceapi.JoinMade && s.Reason == instance.ReasonJoining
 	})
 	if n := len(r.control.Events("pg_basebackup")); n != 2 {
 		t.Errorf("copied %d times, want 2", n)
