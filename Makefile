@@ -152,7 +152,7 @@ endif
 
 e2e: deploy bin/gotestsum ## the stories, on the stand-in or on ENGINE_HOME
 	ANTDB_E2E=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
-		bin/gotestsum --format testname -- -count=1 -timeout 40m ./test/e2e/...
+		bin/gotestsum --format testname -- -count=1 -timeout 75m ./test/e2e/...
 
 faults: deploy bin/gotestsum ## operations disturbed at every step of their journals: half an hour, not part of make test
 	ANTDB_E2E=1 E2E_FAULTS=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \

@@ -124,8 +124,9 @@ func (c *call) fault(words []string) (func(context.Context) error, error) {
 	return nil, usage(disturbUsage)
 }
 
-// checksums FILE NODE…: prints, for each line "DATABASE TABLE" of the file, how many rows the table has and a sum over
-// their contents, as every one of the nodes sees it. Nodes that see different things are an error.
+// checksums FILE NODE…: prints, for each line "DATABASE TABLE [HASH]" of the file, how many rows the table has and a sum
+// over their contents, as every one of the nodes sees it. HASH is an expression over one row that datanodes can compute;
+// without one the whole row is hashed where it is read. Nodes that see different things are an error.
 func checksums(ctx context.Context, c *call) error {
 	if len(c.args) < 2 {
 		return usage("checksums FILE NODE…")
@@ -134,7 +135,7 @@ func checksums(ctx context.Context, c *call) error {
 	defer cancel()
 	first := ""
 	for _, node := range c.args[1:] {
-		seen, err := c.checksumsOn(ctx, node, strings.Fields(c.ts.ReadFile(c.args[0])))
+		seen, err := c.checksumsOn(ctx, node, strings.Split(strings.TrimSpace(c.ts.ReadFile(c.args[0])), "\n"))
 		if err != nil {
 			return err
 		}
@@ -159,24 +160,35 @@ func (c *call) checksumsOn(ctx context.Context, node string, tables []string) (s
 		return "", err
 	}
 	var out strings.Builder
-	for i := 0; i+1 < len(tables); i += 2 {
-		login.Database = tables[i]
-		line, err := checksum(ctx, login, tables[i+1])
-		if err != nil {
-			return "", fmt.Errorf("read table %s of database %s on %s: %w", tables[i+1], tables[i], node, err)
+	for _, line := range tables {
+		words := strings.SplitN(strings.TrimSpace(line), " ", 3)
+		if len(words) < 2 {
+			return "", usage(fmt.Sprintf("checksums: line %q: write DATABASE TABLE [HASH]", line))
 		}
-		_, _ = fmt.Fprintf(&out, "%s %s %s\n", tables[i], tables[i+1], line)
+		hash := "hashtext(t::text)::bigint"
+		if len(words) == 3 {
+			hash = words[2]
+		}
+		login.Database = words[0]
+		sum, err := checksum(ctx, login, words[1], hash)
+		if err != nil {
+			return "", fmt.Errorf("read table %s of database %s on %s: %w", words[1], words[0], node, err)
+		}
+		_, _ = fmt.Fprintf(&out, "%s %s %s\n", words[0], words[1], sum)
 	}
 	return out.String(), nil
 }
 
-func checksum(ctx context.Context, login cluster.Login, table string) (text string, err error) {
+func checksum(ctx context.Context, login cluster.Login, table, hash string) (text string, err error) {
 	conn, err := login.Connect(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "set enable_partitionwise_aggregate = on"); err != nil {
+		return "", err
+	}
 	var rows, sum string
-	err = conn.QueryRow(ctx, "select count(*)::text, coalesce(sum(hashtext(t::text)::bigint), 0)::text from "+table+" t").Scan(&rows, &sum)
+	err = conn.QueryRow(ctx, "select count(*)::text, coalesce(sum("+hash+"), 0)::text from "+table+" t").Scan(&rows, &sum)
 	return rows + " rows " + sum, err
 }
