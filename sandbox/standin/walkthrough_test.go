@@ -173,9 +173,9 @@ func TestSettingsOfAntDBAreAcceptedCheckedAndReloaded(t *testing.T) {
 	if got := c.sql(t, "dn1", "select error from pg_file_settings where name = 'no_such_setting'"); !strings.Contains(got, "unrecognized configuration parameter") {
 		t.Errorf("unknown setting: %q", got)
 	}
-	write("agtm_port = none\n")
+	write("pool_time_out = none\n")
 	out, err := run("postgres", "-C", "port", "--datanode", "-D", c.data("dn1"))
-	if err == nil || !strings.Contains(out, `invalid value for parameter "agtm_port"`) {
+	if err == nil || !strings.Contains(out, `invalid value for parameter "pool_time_out"`) {
 		t.Errorf("start with a bad value: %q, %v", out, err)
 	}
 	c.refused(t, "cn1", `parameter "agtm_host" cannot be changed now`, "set agtm_host = 'x'")
