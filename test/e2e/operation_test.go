@@ -74,6 +74,13 @@ func disturb(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, disturbed)
 	defer cancel()
+	earlier, err := c.space.EndedOperations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range earlier {
+		c.ended[name] = true
+	}
 	seen := map[string]bool{}
 	for {
 		next := ""

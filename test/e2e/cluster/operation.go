@@ -77,6 +77,25 @@ func (o Operation) String() string {
 	return strings.Join(lines, "\n")
 }
 
+// EndedOperations are the names of operations that have ended.
+func (n *Namespace) EndedOperations(ctx context.Context) ([]string, error) {
+	list, err := n.objects.Resource(operations).Namespace(n.Name).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list operations: %w", err)
+	}
+	var out []string
+	for i := range list.Items {
+		var o Operation
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &o); err != nil {
+			return nil, fmt.Errorf("read operation %s: %w", list.Items[i].GetName(), err)
+		}
+		if o.Ended() {
+			out = append(out, o.Metadata.Name)
+		}
+	}
+	return out, nil
+}
+
 // WaitOperation waits until an operation with that title is as wanted, and returns it. Of several with the same title the
 // youngest counts, and those whose names are in before do not.
 func (n *Namespace) WaitOperation(ctx context.Context, title string, before map[string]bool, done func(Operation) bool) (Operation, error) {
