@@ -29,11 +29,7 @@ func (a *app) events() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "go on with new ones")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), argument(args, 0))
+		k, c, err := a.reach(cmd.Context(), argument(args, 0))
 		if err != nil {
 			return err
 		}

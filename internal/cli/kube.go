@@ -48,6 +48,16 @@ type Kube struct {
 // connect makes the way to Kubernetes that the flags describe.
 func (a *app) connect() (*Kube, error) { return a.Connect(a.flags) }
 
+// reach connects and finds the cluster that is meant.
+func (a *app) reach(ctx context.Context, name string) (*Kube, *v1alpha1.AntDBCluster, error) {
+	k, err := a.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := k.cluster(ctx, name)
+	return k, c, err
+}
+
 // cluster finds the cluster that is meant: the named one, or the only one of the namespace.
 func (k *Kube) cluster(ctx context.Context, name string) (*v1alpha1.AntDBCluster, error) {
 	if name != "" {

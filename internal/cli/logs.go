@@ -46,11 +46,7 @@ With -f new lines are shown as they come.`,
 	cmd.Flags().Int64Var(&tail, "tail", usual, "how many of the last lines of each node; -1 for all")
 	cmd.Flags().DurationVar(&since, "since", 0, "only lines that are not older, such as 10m")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), named)
+		k, c, err := a.reach(cmd.Context(), named)
 		if err != nil {
 			return err
 		}

@@ -60,11 +60,7 @@ share of the rows, table by table, while applications go on.`,
 		if err != nil {
 			return err
 		}
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), argument(args, 1))
+		k, c, err := a.reach(cmd.Context(), argument(args, 1))
 		if err != nil {
 			return err
 		}
@@ -114,11 +110,7 @@ for a while after that, so that nothing is lost by a mistake.`,
 			}
 			patience = &metav1.Duration{Duration: timeout}
 		}
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), named)
+		k, c, err := a.reach(cmd.Context(), named)
 		if err != nil {
 			return err
 		}
@@ -177,11 +169,7 @@ kubectl antdb rebalance gives them rows again.`,
 	maxPause(cmd, &pause)
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the operation to its end")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), named)
+		k, c, err := a.reach(cmd.Context(), named)
 		if err != nil {
 			return err
 		}

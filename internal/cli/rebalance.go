@@ -44,11 +44,7 @@ With --plan nothing is moved: it tells what would be, and about how long that ta
 		case planOnly && wait:
 			return errors.New("--plan waits for the plan anyway: leave out --wait")
 		}
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
-		c, err := k.cluster(cmd.Context(), argument(args, 0))
+		k, c, err := a.reach(cmd.Context(), argument(args, 0))
 		if err != nil {
 			return err
 		}

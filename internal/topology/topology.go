@@ -86,8 +86,8 @@ const Select = "select node_name::text, node_type::text, node_host::text, node_p
 // Diff lists the statements that make the catalog of node self equal to want. have is that catalog as it is.
 //
 // The own row is altered, never dropped (the engine refuses that), and created in a catalog that was copied from another
-// node; missing rows are created; rows that nobody wants are dropped; equal rows are left alone. A row that changes its type is an error: a node keeps its role for life,
-// and dropping a datanode's row would leave its tables without a home.
+// node; missing rows are created; rows that nobody wants are dropped; equal rows are left alone. A row that changes its
+// type is an error: a node keeps its role for life, and dropping a datanode's row would leave its tables without a home.
 func Diff(self string, have, want []Node) ([]Statement, error) {
 	byName := index(have)
 	var creates, alters, drops []Statement

@@ -26,11 +26,9 @@ type Operation struct {
 		Nodes   []string `json:"nodes"`
 	} `json:"spec"`
 	Status struct {
-		Phase    string `json:"phase"`
-		Message  string `json:"message"`
-		Progress string `json:"progress"`
-		Attempt  int    `json:"attempt"`
-		Steps    []struct {
+		Phase   string `json:"phase"`
+		Message string `json:"message"`
+		Steps   []struct {
 			Name    string `json:"name"`
 			State   string `json:"state"`
 			Message string `json:"message"`
