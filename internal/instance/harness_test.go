@@ -79,14 +79,15 @@ func (k *kubernetes) OfCluster(string) cache.ListerWatcher {
 	}, k)
 }
 
-func (k *kubernetes) Patch(_ context.Context, _ string, _ types.PatchType, patch []byte, _ ...string) error {
+func (k *kubernetes) Patch(_ context.Context, _ string, _ types.PatchType, patch []byte, _ ...string) (*corev1.Pod, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.away {
-		return io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
 	k.patches = append(k.patches, string(patch))
-	return nil
+	pod := &corev1.Pod{}
+	return pod, json.Unmarshal(patch, pod)
 }
 
 // label is the value of the serving label that was written last.

@@ -189,8 +189,9 @@ func (k *Kubelet) mounts(ctx context.Context, pod *corev1.Pod) (disk types.UID, 
 
 // report tells whether the pod is ready and serves.
 func (k *Kubelet) report(ctx context.Context, pod *corev1.Pod) error {
-	if serving := strconv.FormatBool(k.Runtime.Serving(pod.Status.PodIP)); pod.Labels[naming.LabelServing] != serving {
-		pod.Labels[naming.LabelServing] = serving
+	serving, accepting := strconv.FormatBool(k.Runtime.Serving(pod.Status.PodIP)), strconv.FormatBool(k.Runtime.Accepting(pod.Status.PodIP))
+	if pod.Labels[naming.LabelServing] != serving || pod.Labels[naming.LabelAccepting] != accepting {
+		pod.Labels[naming.LabelServing], pod.Labels[naming.LabelAccepting] = serving, accepting
 		if err := k.Client.Update(ctx, pod); err != nil {
 			return err
 		}
