@@ -61,6 +61,8 @@ type Timing struct {
 	Tend time.Duration
 	// AwaitGTM is how long the first start waits for gc.
 	AwaitGTM time.Duration
+	// Stale is how old a stream from gc must be, when gc accepts connections elsewhere, to come from the gc of before.
+	Stale time.Duration
 	// FastStop is how long a stop stays orderly, and WaitingStop the same on a gc that waits for its nodes.
 	FastStop, WaitingStop time.Duration
 	// Linger is how long the pod lives on after its server, so that late connection attempts are refused and not lost.
@@ -77,6 +79,7 @@ func DefaultTiming() Timing {
 		CheckDeadline: 3 * time.Second,
 		Tend:          time.Minute,
 		AwaitGTM:      5 * time.Second,
+		Stale:         5 * time.Second,
 		FastStop:      4 * time.Second,
 		WaitingStop:   time.Second,
 		Linger:        time.Second,
@@ -140,7 +143,7 @@ func New(o Options) *Manager {
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.engine = engine.Engine{Children: m.children, Role: o.Launch.Role, Node: o.Launch.Node}
-	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn}
+	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn, GTMMoved: m.gtmMoved}
 	m.config = newConfigKeeper(m)
 	m.mover = newMover(m)
 	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
