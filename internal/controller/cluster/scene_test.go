@@ -49,6 +49,7 @@ type scene struct {
 	operator *cluster.Reconciler
 	events   *recorder
 	clock    time.Time
+	eachPass func() // what happens before each pass
 }
 
 const small = `
@@ -67,7 +68,7 @@ var request = ctrl.Request{NamespacedName: demo}
 
 func newScene(ctx context.Context, t tester, text string) *scene {
 	t.Helper()
-	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), eachPass: func() {}}
 	s.kubelet = &kubelet.Kubelet{Client: s.api.World, Runtime: runner{s.world}, Namespace: demo.Namespace}
 	s.api.Deleting = func(pod *corev1.Pod) {
 		if pod.Status.Phase != corev1.PodFailed {
@@ -103,6 +104,7 @@ func (s *scene) restartOperator() {
 
 // pass reconciles once and lets everybody else do something.
 func (s *scene) pass() error {
+	s.eachPass()
 	_, err := s.operator.Reconcile(s.ctx, request)
 	s.step()
 	return err
