@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/applyconfigurations"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/testing"
@@ -70,6 +71,11 @@ func (t *tracker) List(gvr schema.GroupVersionResource, gvk schema.GroupVersionK
 // Delete removes an object.
 func (t *tracker) Delete(gvr schema.GroupVersionResource, ns, name string, o ...metav1.DeleteOptions) error {
 	return t.of(gvr).Delete(gvr, ns, name, o...)
+}
+
+// Watch tells of changes of a kind.
+func (t *tracker) Watch(gvr schema.GroupVersionResource, ns string, o ...metav1.ListOptions) (watch.Interface, error) {
+	return t.of(gvr).Watch(gvr, ns, o...)
 }
 
 // schemas are read once: they are large.
