@@ -157,12 +157,40 @@ func (p *planner) next(queue []*v1alpha1.AntDBOperation, now metav1.Time) {
 	p.wait(queue[1:], "waits for "+op.Name+" to end")
 	if !slices.Contains(op.Finalizers, v1alpha1.FinalizerOperation) {
 		p.act(HoldOperation{Name: op.Name})
+		p.progressing(v1alpha1.ReasonOperating, "operation %s begins", op.Name)
 		p.again(lookSoon)
 		return
 	}
 	s, e := operation.Start(op, now)
 	end(s, e)
 	p.progressing(v1alpha1.ReasonOperating, "operation %s begins", op.Name)
+}
+
+// ahead tells which operation has not ended, or will be made since the counts ask for one, when this plan is carried out.
+// Whoever waits for Stable would otherwise be done before it began.
+func (p *planner) ahead() string {
+	for i := range p.snap.Operations {
+		op := p.snap.Operations[i]
+		if s, speaks := p.plan.Operations[op.Name]; speaks {
+			op.Status = s
+		}
+		switch {
+		case operation.Ended(&op):
+		case op.Status.Message == "":
+			return fmt.Sprintf("operation %s is about to begin", op.Name)
+		default:
+			return fmt.Sprintf("operation %s: %s", op.Name, op.Status.Message)
+		}
+	}
+	if s := operation.Wanted(p.want, p.plan.Status.Members, p.taken()); s.Type != "" {
+		p.again(lookSoon) // that the cluster has become Ready wakes nobody
+		return asked(&s)
+	}
+	return ""
+}
+
+func asked(s *v1alpha1.AntDBOperationSpec) string {
+	return fmt.Sprintf("the counts ask for %s %s", s.Type, strings.Join(s.Nodes, ", "))
 }
 
 // wait says for what operations wait.
@@ -198,7 +226,7 @@ func (p *planner) scale(now metav1.Time) {
 	if s.Type == "" || !p.once() {
 		return
 	}
-	what := fmt.Sprintf("the counts ask for %s %s", s.Type, strings.Join(s.Nodes, ", "))
+	what := asked(&s)
 	if why := operation.Standing(p.snap.Operations, s, p.plan.Status.Members); why != "" {
 		p.stuck = what + ", but " + why
 		return

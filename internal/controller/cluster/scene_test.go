@@ -26,6 +26,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/kube"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 	"github.com/antdb-operator/antdb-operator/internal/testkit/apiserver"
 	"github.com/antdb-operator/antdb-operator/internal/testkit/fakeantdb"
@@ -106,8 +107,34 @@ func (s *scene) restartOperator() {
 func (s *scene) pass() error {
 	s.eachPass()
 	_, err := s.operator.Reconcile(s.ctx, request)
+	if err == nil {
+		s.notStableTooSoon()
+	}
 	s.step()
 	return err
+}
+
+// notStableTooSoon checks what whoever waits for Stable relies on: it is never said while an operation has not ended, nor
+// while the nodes that there are differ from the counts.
+func (s *scene) notStableTooSoon() {
+	c := s.cluster()
+	if _, reason, _ := s.condition(v1alpha1.ConditionProgressing); reason != v1alpha1.ReasonStable || c.Status.ObservedGeneration != c.Generation {
+		return
+	}
+	for _, o := range s.operations() {
+		if !operation.Ended(&o) {
+			s.t.Fatalf("Stable while %s is %q\n%s", o.Name, o.Status.Phase, s)
+		}
+	}
+	have := map[string]int32{}
+	for _, m := range c.Status.Members {
+		if m.State == v1alpha1.MemberActive {
+			have[m.Name[:2]]++
+		}
+	}
+	if have["cn"] != c.Spec.Coordinators.Count || have["dn"] != c.Spec.Datanodes.Count {
+		s.t.Fatalf("Stable with %v for the counts %d and %d\n%s", s.members(), c.Spec.Coordinators.Count, c.Spec.Datanodes.Count, s)
+	}
 }
 
 // step lets everybody but the operator do something.
