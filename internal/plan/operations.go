@@ -31,6 +31,7 @@ func (p *planner) operations(now metav1.Time) {
 			p.act(ReleaseOperation{Name: op.Name})
 		}
 	}
+	p.forget(now)
 	queue := operation.Queue(p.snap.Operations)
 	if p.operating != nil {
 		p.operate(now)
@@ -45,6 +46,17 @@ func (p *planner) operations(now metav1.Time) {
 		return
 	}
 	p.next(queue, now)
+}
+
+// forget deletes operations that ended long ago, as far as there are more than are kept.
+func (p *planner) forget(now metav1.Time) {
+	surplus, seconds := operation.Surplus(p.snap.Operations, p.want, p.plan.Status.Members, now)
+	for _, op := range surplus {
+		p.act(DeleteOperation{Name: op.Name, UID: string(op.UID)})
+	}
+	if seconds > 0 {
+		p.again(seconds)
+	}
 }
 
 // operate lets the running operation go on.
