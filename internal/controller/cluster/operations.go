@@ -140,9 +140,9 @@ func (r *Reconciler) journal(ctx context.Context, operations []v1alpha1.AntDBOpe
 		}
 		if wrote {
 			r.Metrics.Writes.WithLabelValues("operation").Inc()
+			r.Metrics.journaled(op.Spec.Type, &op.Status, &status)
 		}
 		if wrote && op.Status.Phase != status.Phase {
-			r.Metrics.Operations.WithLabelValues(string(op.Spec.Type), string(status.Phase)).Inc()
 			logr.FromContextOrDiscard(ctx).Info("operation", "name", op.Name, "phase", status.Phase, "message", status.Message)
 		}
 	}

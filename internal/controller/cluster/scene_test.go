@@ -48,6 +48,7 @@ type scene struct {
 	world    *fakeantdb.World
 	kubelet  *kubelet.Kubelet
 	operator *cluster.Reconciler
+	metrics  *prometheus.Registry // of the operator that runs now
 	events   *recorder
 	clock    time.Time
 	eachPass func() // what happens before each pass
@@ -90,6 +91,7 @@ func newScene(ctx context.Context, t tester, text string) *scene {
 
 // restartOperator replaces the operator's process: nothing that it remembered is left.
 func (s *scene) restartOperator() {
+	s.metrics = prometheus.NewRegistry()
 	s.operator = &cluster.Reconciler{
 		Client: s.api.Operator, Live: s.api.Operator,
 		Writer:   &kube.Writer{Reader: s.api.Operator, Client: s.api.Operator, Scheme: s.api.Scheme},
@@ -98,7 +100,7 @@ func (s *scene) restartOperator() {
 		Dial: func(address string, via http.RoundTripper) cluster.Instance {
 			return s.world.Dial(address, via)
 		},
-		Metrics: cluster.NewMetrics(prometheus.NewRegistry()),
+		Metrics: cluster.NewMetrics(s.metrics),
 		Now:     func() time.Time { return s.clock },
 	}
 }
