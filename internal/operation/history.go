@@ -15,9 +15,9 @@ import (
 // lookedAt is how many seconds an operation that has ended is kept at least: whoever watches it sees how it ended.
 const lookedAt = 300
 
-// Surplus are the operations that ended before as many others as are kept, the oldest first. Three stay however old they
-// are: the last one of the operator's own, by whose number the next one is named and whose failure is not repeated at once;
-// one that stands in the way of what the counts ask for, since without it the counts would decide; and one that is still
+// Surplus are the operations that ended before as many others as are kept, the oldest first. Some stay however old they
+// are: the last one of the operator's own, by whose number the next one is named and whose failure is not repeated at once,
+// and its last eviction; one that stands in the way of what the counts ask for, since without it the counts would decide; and one that is still
 // held by its finalizer. seconds is when to look again, since one is not old enough; 0 for never.
 func Surplus(all []v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alpha1.MemberStatus, now metav1.Time) (out []*v1alpha1.AntDBOperation, seconds int64) {
 	var over []*v1alpha1.AntDBOperation
@@ -35,9 +35,9 @@ func Surplus(all []v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alph
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	asked, last := Wanted(want, members, nil), lastOwn(all, want.Name)
+	asked, last, evicted := Wanted(want, members, nil), lastOwn(all, want.Name, anyType), lastOwn(all, want.Name, eviction)
 	for _, op := range over[:len(over)-want.OperationHistory] {
-		if op == last || len(op.Finalizers) > 0 || stands(op, asked, members) {
+		if op == last || op == evicted || len(op.Finalizers) > 0 || stands(op, asked, members) {
 			continue
 		}
 		if left := lookedAt - int64(now.Sub(ended(op).Time).Seconds()); left > 0 {

@@ -205,7 +205,20 @@ func Unwanted(op *v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alpha
 // Again tells why the operator makes no operation of its own now, although the counts ask for one: the last one did not
 // succeed and the spec has not changed since. seconds is when to look again, 0 for not before the spec changes.
 func Again(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
-	last := lastOwn(all, want.Name)
+	return repeated(lastOwn(all, want.Name, anyType), want, now)
+}
+
+// AgainToEvict tells the same of the taking out of a coordinator: others than an eviction say nothing about it.
+func AgainToEvict(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
+	return repeated(lastOwn(all, want.Name, eviction), want, now)
+}
+
+func anyType(v1alpha1.OperationType) bool { return true }
+
+func eviction(t v1alpha1.OperationType) bool { return t == v1alpha1.OperationEvictNodes }
+
+// repeated tells why the operation that was the last one keeps another one from being made.
+func repeated(last *v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
 	if last == nil || last.Annotations[v1alpha1.AnnotationForGeneration] != strconv.FormatInt(want.Generation, 10) {
 		return "", 0
 	}
@@ -225,11 +238,11 @@ func Again(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (
 	return "", 0
 }
 
-// lastOwn is the operation that the operator made last; nil if it has made none.
-func lastOwn(all []v1alpha1.AntDBOperation, cluster string) *v1alpha1.AntDBOperation {
+// lastOwn is the operation of some types that the operator made last; nil if it has made none.
+func lastOwn(all []v1alpha1.AntDBOperation, cluster string, of func(v1alpha1.OperationType) bool) *v1alpha1.AntDBOperation {
 	var last *v1alpha1.AntDBOperation
 	for i := range all {
-		if op := &all[i]; op.Annotations[v1alpha1.AnnotationForGeneration] != "" &&
+		if op := &all[i]; op.Annotations[v1alpha1.AnnotationForGeneration] != "" && of(op.Spec.Type) &&
 			(last == nil || naming.OperationSerial(cluster, op.Name) > naming.OperationSerial(cluster, last.Name)) {
 			last = op
 		}

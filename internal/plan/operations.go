@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 )
@@ -109,9 +110,16 @@ func (p *planner) facts(now metav1.Time) operation.Facts {
 			}
 		}
 		f.Nodes[n.Name] = x
-		if n.Role.HoldsCatalog() && n.Registered && !p.synced(n) {
-			f.Unsynced = append(f.Unsynced, n.Name+" ("+p.behind(n)+")")
+		switch behind := n.Name + " (" + p.behind(n) + ")"; {
+		case !n.Role.HoldsCatalog() || !n.Registered || p.synced(n):
+		case n.Role == antdb.RoleCoordinator && n.dead():
+			f.Absent = append(f.Absent, behind)
+		default:
+			f.Unsynced = append(f.Unsynced, behind)
 		}
+	}
+	if name, _ := p.overdue(now); name != "" && p.operating.Spec.Type != v1alpha1.OperationEvictNodes {
+		f.Overdue = fmt.Sprintf("%s has been down for more than %s and is taken out first", name, p.want.EvictAfter.Duration)
 	}
 	if !p.known {
 		f.Unsynced = append(f.Unsynced, "gc (addresses of new Services are not known yet)")
