@@ -22,6 +22,7 @@ func (s *scene) evicting() {
 
 // While an operation runs no other one does, so that it must not wait for what only another one can bring about.
 func TestACoordinatorThatIsLostWhileAnotherNodeComesOrGoesIsEvicted(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		coordinators, datanodes int32
 		step                    string
@@ -48,6 +49,7 @@ func TestACoordinatorThatIsLostWhileAnotherNodeComesOrGoesIsEvicted(t *testing.T
 }
 
 func TestALeavingCoordinatorThatIsLostDoesNotHoldTheOthersUp(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"Drain", "Settle"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
@@ -69,6 +71,7 @@ func TestALeavingCoordinatorThatIsLostDoesNotHoldTheOthersUp(t *testing.T) {
 }
 
 func TestAPodOnALostHostKeepsNoRemovalFromItsEnd(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		coordinators, datanodes int32
 		want                    []string
@@ -93,6 +96,7 @@ func TestAPodOnALostHostKeepsNoRemovalFromItsEnd(t *testing.T) {
 
 // A new node that is registered everywhere and then loses its volume has nothing that could be kept.
 func TestANewNodeThatLosesItsVolumeIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"Start", "Register", "Verify", "Keep"} {
 		for node, counts := range map[string][2]int32{"cn3": {3, 2}, "dn3": {2, 3}} {
 			t.Run(step+"/"+node, func(t *testing.T) {
