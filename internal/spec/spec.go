@@ -49,6 +49,8 @@ type Cluster struct {
 	DrainTimeout, Retention metav1.Duration
 	// EvictAfter is how long a coordinator may be down; nil for ever.
 	EvictAfter *metav1.Duration
+	// OperationHistory is how many operations that have ended are kept.
+	OperationHistory int
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
 }
@@ -114,6 +116,8 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
 		Retention:       duration(s.Retention, defaultRetention),
 		EvictAfter:      s.Coordinators.EvictAfter,
+
+		OperationHistory: int(or(s.OperationHistoryLimit, defaultOperationHistory)),
 	}
 	if s.SuperuserSecret != nil {
 		out.SuperuserSecret, out.SuperuserSecretGiven = s.SuperuserSecret.Name, true
@@ -223,7 +227,9 @@ func merge(a, b map[string]string) map[string]string {
 	return out
 }
 
-// The defaults of the CRD, for clusters that were made before it had them: a minute and a day, in nanoseconds.
+// The defaults of the CRD, for clusters that were made before it had them. Durations, a minute and a day, are in nanoseconds.
+const defaultOperationHistory = 10
+
 var (
 	defaultDrainTimeout = metav1.Duration{Duration: 60 * 1e9}
 	defaultRetention    = metav1.Duration{Duration: 24 * 3600 * 1e9}

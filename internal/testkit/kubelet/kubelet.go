@@ -45,6 +45,8 @@ type Kubelet struct {
 	Namespace string
 	// Held are pods that find no host.
 	Held map[string]bool
+	// Lost are pods whose host is gone: nothing runs in them, nobody hears of them, and they never end.
+	Lost map[string]bool
 
 	addresses int
 	running   map[types.UID]string // addresses by pod
@@ -105,6 +107,9 @@ func (k *Kubelet) volumes(ctx context.Context) error {
 
 func (k *Kubelet) tend(ctx context.Context, pod *corev1.Pod) error {
 	switch {
+	case k.Lost[pod.Name]:
+		k.stop(pod.UID)
+		return k.unready(ctx, pod)
 	case pod.DeletionTimestamp != nil:
 		k.stop(pod.UID)
 		if controllerutil.RemoveFinalizer(pod, finalizer) {
@@ -122,6 +127,17 @@ func (k *Kubelet) tend(ctx context.Context, pod *corev1.Pod) error {
 		return k.begin(ctx, pod)
 	}
 	return k.report(ctx, pod)
+}
+
+// unready is what Kubernetes writes on a pod of a host that is gone.
+func (k *Kubelet) unready(ctx context.Context, pod *corev1.Pod) error {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Status == corev1.ConditionTrue {
+			c.Status = corev1.ConditionFalse
+			return k.Client.Status().Update(ctx, pod)
+		}
+	}
+	return nil
 }
 
 // begin starts a pod whose image and volumes can be had.
