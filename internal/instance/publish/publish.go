@@ -191,7 +191,7 @@ func (p *Publisher) patch(ctx context.Context, want News) error {
 		condition(naming.ConditionAccepting, want.Accepting, p.sinceReady, "", ""),
 		condition(naming.ConditionServing, want.Serving, p.since, want.Reason, want.Message),
 	}}}, "status")
-	if err == nil && !(holds(pod.Labels, labels) && holds(pod.Annotations, annotations)) {
+	if err == nil && (!holds(pod.Labels, labels) || !holds(pod.Annotations, annotations)) {
 		_, err = p.send(ctx, map[string]any{"metadata": metadata})
 	}
 	if err == nil {
