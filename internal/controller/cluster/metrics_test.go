@@ -85,6 +85,7 @@ func TestOperationsAreMeasured(t *testing.T) {
 
 func TestNothingIsToldOfAClusterThatIsGone(t *testing.T) {
 	s := settled(t)
+	s.settle(2)
 	if len(s.measured("antdb_operator_cluster_members")) == 0 {
 		t.Error("nothing is told while it is there")
 	}

@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,43 @@ func TestANewNodeThatLosesItsVolumeIsMadeAnew(t *testing.T) {
 				} else {
 					s.has("cn1", "cn2", "dn1", "dn2", "dn3")
 				}
+			})
+		}
+	}
+}
+
+// Every step of a removal survives that a server is killed, a pod is deleted, or an instance cannot be reached. Of all ways
+// and all nodes each step sees one: all of them passed when they were tried.
+func TestARemovalIsCompletedWhateverIsDisturbedAtItsSteps(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, c := range []struct {
+		coordinators, datanodes int32
+		leaving, steps          string
+	}{
+		{1, 2, "cn2", "Drain LockDDL Settle Deregister Stop UnlockDDL Retain"},
+		{2, 1, "dn2", "Check MovePrimary MoveRows LockDDL ProveEmpty Deregister Stop UnlockDDL Retain"},
+	} {
+		for _, step := range strings.Fields(c.steps) {
+			victim, how := []string{"gc", "cn1", c.leaving, "dn1"}[n%4], []string{"kill", "pod", "hide"}[n%3]
+			n++
+			t.Run(c.leaving+"/"+step+"/"+victim+"/"+how, func(t *testing.T) {
+				t.Parallel()
+				s := settled(t)
+				s.world.SetSessions("cn2", 3)
+				s.counts(c.coordinators, c.datanodes)
+				s.until("the step "+step+" runs", enoughToScale, func() bool { return s.runs("demo-op1", step) })
+				switch how {
+				case "kill":
+					s.world.Kill(victim)
+				case "pod":
+					s.deletePod(victim)
+				default:
+					s.world.Hide(victim, 20)
+				}
+				s.settle(3 * enoughToScale)
+				s.ended("demo-op1", v1alpha1.OperationCompleted)
+				s.complete()
 			})
 		}
 	}

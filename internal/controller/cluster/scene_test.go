@@ -72,12 +72,7 @@ func newScene(ctx context.Context, t tester, text string) *scene {
 	t.Helper()
 	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), eachPass: func() {}}
 	s.kubelet = &kubelet.Kubelet{Client: s.api.World, Runtime: runner{s.world}, Namespace: demo.Namespace}
-	s.api.Deleting = func(pod *corev1.Pod) {
-		if pod.Status.Phase != corev1.PodFailed {
-			s.world.Disturb(pod.Name, "deletion")
-		}
-	}
-	s.restartOperator()
+	s.begin()
 	c := &v1alpha1.AntDBCluster{}
 	if err := yaml.UnmarshalStrict([]byte(text), c); err != nil {
 		t.Fatalf("%v", err)
@@ -87,6 +82,27 @@ func newScene(ctx context.Context, t tester, text string) *scene {
 		t.Fatalf("%v", err)
 	}
 	return s
+}
+
+// begin starts an operator, and lets the world judge what it deletes.
+func (s *scene) begin() {
+	s.api.Deleting = func(pod *corev1.Pod) {
+		if pod.Status.Phase != corev1.PodFailed {
+			s.world.Disturb(pod.Name, "deletion")
+		}
+	}
+	s.restartOperator()
+}
+
+// clone is another scene in the same state, with an operator that remembers nothing.
+func (s *scene) clone(ctx context.Context, t tester) *scene {
+	other := &scene{
+		t: t, ctx: ctx, api: s.api.Clone(), world: s.world.Clone(), events: &recorder{all: s.events.last(len(s.events.all))},
+		clock: s.clock, eachPass: func() {},
+	}
+	other.kubelet = s.kubelet.Clone(other.api.World, runner{other.world})
+	other.begin()
+	return other
 }
 
 // restartOperator replaces the operator's process: nothing that it remembered is left.

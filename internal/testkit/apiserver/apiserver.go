@@ -44,6 +44,8 @@ type Server struct {
 	// Deleting is told of each pod that the operator is about to delete. It may be nil.
 	Deleting func(pod *corev1.Pod)
 
+	tracker *tracker
+
 	mu     sync.Mutex
 	frozen *corev1.PodList // what the operator's cache holds while it is behind
 	writes []Write
@@ -66,8 +68,9 @@ func New() *Server {
 			panic(err) // the types are fixed
 		}
 	}
+	s.tracker = newTracker(s.Scheme)
 	base := remember(fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}, &v1alpha1.AntDBOperation{}).
-		WithObjectTracker(newTracker(s.Scheme)).Build())
+		WithObjectTracker(s.tracker).Build())
 	s.World = interceptor.NewClient(base, interceptor.Funcs{Create: s.create, Apply: s.apply, Delete: s.remove})
 	s.Operator = interceptor.NewClient(base, interceptor.Funcs{
 		Get: s.get, List: s.list,
@@ -97,6 +100,14 @@ func New() *Server {
 		},
 	})
 	return s
+}
+
+// Clone is another server that holds the same objects.
+func (s *Server) Clone() *Server {
+	other := New()
+	other.serial.Store(s.serial.Load())
+	s.tracker.copyTo(other.tracker, s.Scheme)
+	return other
 }
 
 // Freeze makes the operator see pods as they are now until Thaw: its cache is behind.

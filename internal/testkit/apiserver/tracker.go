@@ -5,6 +5,7 @@ package apiserver
 import (
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/applyconfigurations"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
@@ -76,6 +78,24 @@ func (t *tracker) Delete(gvr schema.GroupVersionResource, ns, name string, o ...
 // Watch tells of changes of a kind.
 func (t *tracker) Watch(gvr schema.GroupVersionResource, ns string, o ...metav1.ListOptions) (watch.Interface, error) {
 	return t.of(gvr).Watch(gvr, ns, o...)
+}
+
+// copyTo puts all objects into another tracker, with the owners of their fields.
+func (t *tracker) copyTo(other *tracker, scheme *runtime.Scheme) {
+	for gvk := range scheme.AllKnownTypes() {
+		o, err := scheme.New(gvk)
+		if _, object := o.(client.Object); err != nil || !object || !scheme.Recognizes(gvk.GroupVersion().WithKind(gvk.Kind+"List")) {
+			continue
+		}
+		gvr, _ := meta.UnsafeGuessKindToResource(gvk)
+		list, err := t.List(gvr, gvk, "")
+		if err == nil {
+			err = meta.EachListItem(list, func(o runtime.Object) error { return other.of(gvr).Add(o.DeepCopyObject()) })
+		}
+		if err != nil {
+			panic(err) // what one tracker held, another one takes
+		}
+	}
 }
 
 // schemas are read once: they are large.

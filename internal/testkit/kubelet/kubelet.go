@@ -52,6 +52,14 @@ type Kubelet struct {
 	running   map[types.UID]string // addresses by pod
 }
 
+// Clone looks after the same pods of another API server.
+func (k *Kubelet) Clone(c client.Client, r Runtime) *Kubelet {
+	return &Kubelet{
+		Client: c, Runtime: r, Namespace: k.Namespace, Held: maps.Clone(k.Held), Lost: maps.Clone(k.Lost),
+		addresses: k.addresses, running: maps.Clone(k.running),
+	}
+}
+
 // Step does what a kubelet does in a while: it starts, stops, reports.
 func (k *Kubelet) Step(ctx context.Context) error {
 	if err := k.volumes(ctx); err != nil {
