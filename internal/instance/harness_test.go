@@ -107,6 +107,9 @@ func (k *kubernetes) label() string {
 // stale is how old a stream must be to come from a gc that is gone.
 const stale = 2 * time.Second
 
+// stuck is how long gc may not read from its nodes.
+const stuck = time.Second
+
 // rig is an instance manager on fake programs, with its volumes.
 type rig struct {
 	t       *testing.T
@@ -179,7 +182,7 @@ func (r *rig) start() {
 	timing.AwaitGTM, timing.FastStop, timing.WaitingStop = 0, 300*time.Millisecond, 50*time.Millisecond
 	timing.Linger = 10 * time.Millisecond
 	timing.Supervise.FirstBackoff = 20 * time.Millisecond
-	timing.Tend, timing.Stale = time.Hour, stale
+	timing.Tend, timing.Stale, timing.Stuck = time.Hour, stale, stuck
 	log := slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
 	r.Manager = instance.New(instance.Options{
 		Launch: r.launch, Paths: r.paths, Pods: r.k, Own: []netip.Addr{netip.MustParseAddr("192.0.2.1")},

@@ -63,6 +63,8 @@ type Timing struct {
 	AwaitGTM time.Duration
 	// Stale is how old a stream from gc must be, when gc accepts connections elsewhere, to come from the gc of before.
 	Stale time.Duration
+	// Stuck is how long gc may not read from its nodes, while it answers no statement, before its server is restarted.
+	Stuck time.Duration
 	// FastStop is how long a stop stays orderly, and WaitingStop the same on a gc that waits for its nodes.
 	FastStop, WaitingStop time.Duration
 	// Linger is how long the pod lives on after its server, so that late connection attempts are refused and not lost.
@@ -80,6 +82,7 @@ func DefaultTiming() Timing {
 		Tend:          time.Minute,
 		AwaitGTM:      5 * time.Second,
 		Stale:         5 * time.Second,
+		Stuck:         10 * time.Second,
 		FastStop:      4 * time.Second,
 		WaitingStop:   time.Second,
 		Linger:        time.Second,
@@ -180,6 +183,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	all.Go(func() error { m.peers.Follow(life, m.o.Pods.OfCluster(m.o.Launch.Cluster), m.log); return nil })
 	all.Go(func() error { m.look(life); return nil })
 	all.Go(func() error { m.watchSecrets(life); return nil })
+	all.Go(func() error { m.watchSender(life); return nil })
 	all.Go(func() error {
 		defer m.end()
 		return m.runServer(ctx, life)
