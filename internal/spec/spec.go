@@ -49,8 +49,13 @@ type Cluster struct {
 	DrainTimeout, Retention metav1.Duration
 	// EvictAfter is how long a coordinator may be down; nil for ever.
 	EvictAfter *metav1.Duration
+	// Strategy for the rows of datanodes that are added because of the count.
+	Strategy v1alpha1.RebalanceStrategy
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
+
+	datanodeSize  resource.Quantity
+	datanodeSizes map[string]resource.Quantity // of nodes that differ
 }
 
 // NetworkPolicy is whom to let in besides the cluster itself; a nil one means that none is written.
@@ -77,6 +82,8 @@ type Node struct {
 	// Registered says that the node stands in the catalogs. Stopped nodes lose their pods and Services, Discarded ones
 	// their volumes too. An operation decides these three while it runs.
 	Registered, Stopped, Discarded bool
+	// Pending says that the node may stand in the catalogs already or not: gc registers it itself at the right moment.
+	Pending bool
 }
 
 // Counts tells whether the cluster needs the node to be Ready.
@@ -114,6 +121,14 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
 		Retention:       duration(s.Retention, defaultRetention),
 		EvictAfter:      s.Coordinators.EvictAfter,
+		Strategy:        or(s.Datanodes.Strategy, v1alpha1.StrategyRedistribute),
+		datanodeSize:    size(s.Datanodes.Storage.Size),
+		datanodeSizes:   map[string]resource.Quantity{},
+	}
+	for _, o := range s.Datanodes.Overrides {
+		if o.Storage != nil {
+			out.datanodeSizes[o.Name] = size(o.Storage.Size)
+		}
 	}
 	if s.SuperuserSecret != nil {
 		out.SuperuserSecret, out.SuperuserSecretGiven = s.SuperuserSecret.Name, true
@@ -254,6 +269,14 @@ func (c *Cluster) Node(name string) (Node, bool) {
 	return Node{}, false
 }
 
+// DataBytes is the size of the volume that a datanode of that name has or would get.
+func (c *Cluster) DataBytes(name string) int64 {
+	if q, differs := c.datanodeSizes[name]; differs {
+		return q.Value()
+	}
+	return c.datanodeSize.Value()
+}
+
 // Count of the nodes in a role that are part of the cluster.
 func (c *Cluster) Count(role antdb.Role) int {
 	n := 0
@@ -270,7 +293,7 @@ func (c *Cluster) Count(role antdb.Role) int {
 func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok bool) {
 	primary := c.primary()
 	for _, n := range c.Nodes {
-		if !n.Registered {
+		if !n.Registered && !n.Pending {
 			continue
 		}
 		host := naming.Host(naming.HeadlessService(c.Name, n.Name), c.Namespace)
@@ -279,11 +302,16 @@ func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok
 				return topology.Topology{}, false
 			}
 		}
-		t.Nodes = append(t.Nodes, topology.Node{
+		row := topology.Node{
 			Name: n.Name, Type: antdb.TypeOf(n.Role), Host: host, Port: antdb.Port,
 			Primary: n.Name == primary,
 			GTM:     n.Role == antdb.RoleGTM,
-		})
+		}
+		if n.Registered {
+			t.Nodes = append(t.Nodes, row)
+		} else {
+			t.Pending = append(t.Pending, row)
+		}
 	}
 	return t, true
 }
