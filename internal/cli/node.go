@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,16 +30,22 @@ func (a *app) node() *cobra.Command {
 
 func (a *app) addNode() *cobra.Command {
 	var more int32
-	var wait bool
+	var planOnly, wait bool
+	var strategy string
 	cmd := &cobra.Command{
 		Use:   "add coordinator|datanode [CLUSTER]",
 		Short: "Add coordinators or datanodes to a cluster",
 		Long: `Add coordinators or datanodes to a cluster.
 
 It raises spec.coordinators.count or spec.datanodes.count; the operator makes an operation of it. New datanodes get their
-share of the rows, table by table, while applications go on.`,
+share of the rows, table by table, while applications go on.
+
+With --strategy Split each new datanode is made as a copy of a present one, and the rows of the two are divided in one
+moment: 3 datanodes become 6 or 9. It stays the cluster's spec.datanodes.strategy. With --plan nothing is changed: it tells
+what would be copied, or what stands against it.`,
 		Example: `  kubectl antdb node add coordinator
-  kubectl antdb node add datanode demo --count 2 --wait`,
+  kubectl antdb node add datanode demo --count 2 --wait
+  kubectl antdb node add datanode --count 3 --strategy Split --plan`,
 		ValidArgs: []string{string(antdb.RoleCoordinator), string(antdb.RoleDatanode)},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -51,13 +58,16 @@ share of the rows, table by table, while applications go on.`,
 		},
 	}
 	cmd.Flags().Int32Var(&more, "count", 1, "how many")
+	cmd.Flags().StringVar(&strategy, "strategy", "", "how new datanodes get their rows: Redistribute or Split (default: what the cluster's spec says)")
+	cmd.Flags().BoolVar(&planOnly, "plan", false, "with the strategy Split: tell what would be copied, and change nothing")
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the operation to its end")
+	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if more < 1 {
-			return fmt.Errorf("--count %d: allowed is 1 or more; kubectl antdb node remove takes nodes out", more)
-		}
 		what, err := role(args[0])
 		if err != nil {
+			return err
+		}
+		if err := addFlags(what, more, strategy, planOnly, wait, format); err != nil {
 			return err
 		}
 		k, c, err := a.reach(cmd.Context(), argument(args, 1))
@@ -68,7 +78,12 @@ share of the rows, table by table, while applications go on.`,
 		if err != nil {
 			return err
 		}
-		from, err := k.changeCount(cmd.Context(), c, what, more, nil)
+		if planOnly {
+			return a.planSplit(cmd.Context(), k, c, more, format)
+		}
+		from, err := k.changeCount(cmd.Context(), c, what, more, func(now *v1alpha1.AntDBCluster) error {
+			return takeStrategy(now, what, more, strategy)
+		})
 		if err != nil {
 			return err
 		}
@@ -81,6 +96,56 @@ share of the rows, table by table, while applications go on.`,
 		return a.awaitAdded(cmd.Context(), k, c, what, earlier)
 	}
 	return cmd
+}
+
+// addFlags checks what is asked for.
+func addFlags(what antdb.Role, more int32, strategy string, planOnly, wait bool, format *form) error {
+	split := strategy == string(v1alpha1.StrategySplit)
+	switch {
+	case more < 1:
+		return fmt.Errorf("--count %d: allowed is 1 or more; kubectl antdb node remove takes nodes out", more)
+	case strategy != "" && !split && strategy != string(v1alpha1.StrategyRedistribute):
+		return fmt.Errorf("--strategy %q: allowed are %s and %s", strategy, v1alpha1.StrategyRedistribute, v1alpha1.StrategySplit)
+	case strategy != "" && what != antdb.RoleDatanode:
+		return errors.New("--strategy is for datanodes: coordinators hold no rows")
+	case planOnly && !split:
+		return errors.New("--plan needs --strategy Split; kubectl antdb rebalance --plan tells what a move of rows would do")
+	case planOnly && wait:
+		return errors.New("--plan waits for the plan anyway: leave out --wait")
+	case format.machine() && !planOnly:
+		return fmt.Errorf("-o %s prints a plan: it needs --plan", format)
+	}
+	return nil
+}
+
+// takeStrategy sets the strategy of a cluster that is about to get more nodes, and refuses a split that cannot come out even:
+// the operator would do nothing.
+func takeStrategy(c *v1alpha1.AntDBCluster, what antdb.Role, more int32, strategy string) error {
+	if what != antdb.RoleDatanode {
+		return nil
+	}
+	if strategy != "" {
+		c.Spec.Datanodes.Strategy = v1alpha1.RebalanceStrategy(strategy)
+	}
+	if have := c.Spec.Datanodes.Count; c.Spec.Datanodes.Strategy == v1alpha1.StrategySplit && (have == 0 || more%have != 0) {
+		return fmt.Errorf("strategy Split makes equally many of each datanode: %d can become %d, and not %d; --strategy Redistribute takes any number",
+			have, 2*have, have+more)
+	}
+	return nil
+}
+
+// planSplit has a plan made of dividing the present datanodes with so many new ones.
+func (a *app) planSplit(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, more int32, format *form) error {
+	var names []string
+	for i := 1; len(names) < int(more); i++ {
+		name := antdb.NodeName(antdb.RoleDatanode, i)
+		if !slices.ContainsFunc(c.Status.Members, func(m v1alpha1.MemberStatus) bool { return m.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return a.plan(ctx, k, c, v1alpha1.AntDBOperationSpec{
+		Type: v1alpha1.OperationAddNodes, Nodes: names, Strategy: v1alpha1.StrategySplit, PlanOnly: true,
+	}, format)
 }
 
 func (a *app) removeNode() *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/division"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
@@ -159,6 +160,39 @@ func (s *Splitter) Nodes(ctx context.Context) ([]string, error) {
 	}
 	return names, nil
 }
+
+// Backend is the number of the process that serves this session on another node.
+func (s *Splitter) Backend(ctx context.Context, node string) (pid int, err error) {
+	if err := s.session.conn.QueryRow(ctx, topology.On(node, "select pg_backend_pid()::int8")).Scan(&pid); err != nil {
+		return 0, fmt.Errorf("look who serves this session on %s: %w", node, explain(err))
+	}
+	return pid, nil
+}
+
+// Rescuer is a session on another coordinator, inside a transaction from its beginning.
+type Rescuer struct{ session *Session }
+
+// OpenRescuer connects to the coordinator at an address, as nodes do among themselves: without a password. It is the only
+// connection that does not go through the server's own socket: nothing that goes through gc gets past a pause.
+func (s Server) OpenRescuer(ctx context.Context, host string) (*Rescuer, error) {
+	session, err := Server{Sockets: host, Port: antdb.Port}.open(ctx, Maintenance, map[string]string{"application_name": SplitApplication})
+	if err != nil {
+		return nil, err
+	}
+	if err := session.Exec(ctx, "BEGIN"); err != nil {
+		session.Close()
+		return nil, err
+	}
+	return &Rescuer{session}, nil
+}
+
+// End ends a session of that coordinator.
+func (r *Rescuer) End(ctx context.Context, pid int) error {
+	return r.session.Exec(ctx, "select pg_terminate_backend("+strconv.Itoa(pid)+")")
+}
+
+// Close ends the session.
+func (r *Rescuer) Close() { r.session.Close() }
 
 // Begin begins a transaction: a session inside one is not held back by a pause that begins later.
 func (s *Splitter) Begin(ctx context.Context) error { return s.session.Exec(ctx, "BEGIN") }

@@ -25,6 +25,13 @@ func newSplitter(m *Manager) *split.Splitter {
 			}
 			return s, nil
 		},
+		Reach: func(ctx context.Context, host string) (split.Rescuer, error) {
+			r, err := m.server.OpenRescuer(ctx, host)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
 		Coordinators: m.catalog.Coordinators,
 		Changed:      func() { m.refresh(nil) },
 		Now:          time.Now,

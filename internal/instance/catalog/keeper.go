@@ -105,29 +105,33 @@ func (k *Keeper) Equal() bool {
 	return k.equal
 }
 
-// Coordinators are the names of the topology's coordinators, without gc.
-func (k *Keeper) Coordinators() []string {
-	return k.names(func(n topology.Node) bool { return n.Type == antdb.TypeCoordinator && !n.GTM })
+// Coordinators are the topology's coordinators, without gc.
+func (k *Keeper) Coordinators() []topology.Node {
+	return k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeCoordinator && !n.GTM })
 }
 
 // Datanodes are the names of the topology's datanodes.
 func (k *Keeper) Datanodes() []string {
-	return k.names(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode })
+	var names []string
+	for _, n := range k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode }) {
+		names = append(names, n.Name)
+	}
+	return names
 }
 
-func (k *Keeper) names(of func(topology.Node) bool) []string {
+func (k *Keeper) nodes(of func(topology.Node) bool) []topology.Node {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.given == nil {
 		return nil
 	}
-	var names []string
+	var found []topology.Node
 	for _, n := range k.given.Nodes {
 		if of(n) {
-			names = append(names, n.Name)
+			found = append(found, n)
 		}
 	}
-	return names
+	return found
 }
 
 // Status is what the instance tells of its catalog.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type content struct {
 	Nodes   []topology.Node   `json:"nodes"`
 	Roles   map[string]string `json:"roles"`
 	Journal map[string]string `json:"journal"`
+	Slots   []string          `json:"slots"`
 }
 
 func (s *store) reload(file map[string]string) {
@@ -77,6 +79,8 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 		{"pg_control_checkpoint", position},
 		{"pg_file_settings", problems},
 		{"pg_hba_file_rules", problems},
+		{"pg_terminate_backend(active_pid)", nothing},
+		{"replication_slot", s.slots},
 		{"datallowconn order", allDatabases},
 		{"datallowconn", databases},
 		{"pgxc_lock_for_backup", lockDDL},
@@ -197,6 +201,28 @@ func problems(string) pgfake.Reply {
 
 func databases(string) pgfake.Reply {
 	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname")}, Rows: [][]string{{"postgres"}}}
+}
+
+func nothing(string) pgfake.Reply { return pgfake.Reply{} }
+
+var slotStatement = regexp.MustCompile(`pg_(create_physical|drop)_replication_slot\('([a-z0-9_]+)'`)
+
+// slots lists, makes and drops replication slots.
+func (s *store) slots(sql string) pgfake.Reply {
+	c := s.read()
+	if m := slotStatement.FindStringSubmatch(sql); m != nil {
+		c.Slots = slices.DeleteFunc(c.Slots, func(name string) bool { return name == m[2] })
+		if m[1] == "create_physical" {
+			c.Slots = append(c.Slots, m[2])
+		}
+		s.write(c)
+		return pgfake.Reply{}
+	}
+	r := pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("slot_name")}}
+	for _, name := range c.Slots {
+		r.Rows = append(r.Rows, []string{name})
+	}
+	return r
 }
 
 func digest(string) pgfake.Reply {

@@ -55,7 +55,7 @@ func (w *work) readTables(ctx context.Context, d *division.Database) error {
 
 // readWorkers looks for nodes without room for the one worker that the engine starts on each.
 func (w *work) readWorkers(ctx context.Context, s Session, f *division.Facts) error {
-	for _, node := range slices.Concat([]string{""}, w.Coordinators(), f.Sources) {
+	for _, node := range slices.Concat([]string{""}, w.coordinators(), f.Sources) {
 		limit, busy, err := s.Workers(ctx, node)
 		if err != nil {
 			return err
@@ -86,6 +86,24 @@ func (w *work) readSizes(ctx context.Context, s Session, f *division.Facts) erro
 	}
 	w.note(func(s *instanceapi.SplitStatus) { s.Bytes = total })
 	return nil
+}
+
+// coordinators are the names of those that gc knows, without gc itself.
+func (w *work) coordinators() []string {
+	var names []string
+	for _, n := range w.Coordinators() {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// datanodes are all that take part.
+func (w *work) datanodes() []string {
+	names := w.sources()
+	for _, p := range w.order.Pairs {
+		names = append(names, p.Target.Name)
+	}
+	return names
 }
 
 // sources are the datanodes that are divided, each once.

@@ -36,7 +36,15 @@ type Session interface {
 	Checkpoint(ctx context.Context, node string) error
 	Mark(ctx context.Context, source, name string) error
 	Primary(ctx context.Context, datanode string) (bool, error)
+	Backend(ctx context.Context, node string) (int, error)
 	Transaction
+}
+
+// Rescuer is a session on a coordinator itself, inside a transaction, so that a pause does not hold it back.
+type Rescuer interface {
+	// End ends a session of that coordinator.
+	End(ctx context.Context, pid int) error
+	Close()
 }
 
 // Catalog is what is read of the catalogs.
@@ -62,8 +70,10 @@ type Transaction interface {
 type Splitter struct {
 	// Open connects to a database of gc. It fails while statements do not come back.
 	Open func(ctx context.Context, database string) (Session, error)
+	// Reach connects to the coordinator at an address.
+	Reach func(ctx context.Context, host string) (Rescuer, error)
 	// Coordinators are those that gc knows, without gc itself.
-	Coordinators func() []string
+	Coordinators func() []topology.Node
 	// Changed is called, with nothing locked, when something begins or has ended.
 	Changed func()
 	Now     func() time.Time

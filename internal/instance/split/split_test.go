@@ -42,7 +42,27 @@ type world struct {
 	unclean   map[string]int
 	since     map[context.Context]time.Time
 	onPause   func()
+	// hang, if it is not nil, keeps a commit from its end until both coordinators were let go.
+	hang chan struct{}
 }
+
+// rescuer is a session on a coordinator.
+type rescuer struct {
+	*world
+	host string
+}
+
+func (r rescuer) Close() {}
+
+func (r rescuer) End(_ context.Context, pid int) error {
+	r.hang <- struct{}{}
+	if pid != 77 {
+		return errors.New("that is nobody")
+	}
+	return nil
+}
+
+func (s *session) Backend(context.Context, string) (int, error) { return 77, nil }
 
 func fresh() *world {
 	return &world{
@@ -224,6 +244,10 @@ func (s *session) Divide(_ context.Context, pairs []instanceapi.Pair, coordinato
 }
 
 func (s *session) Commit(context.Context) error {
+	if s.pausing && s.hang != nil {
+		<-s.hang
+		<-s.hang
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.pausing {
@@ -259,14 +283,25 @@ func (w *world) splitter(changed chan struct{}) *split.Splitter {
 			defer w.mu.Unlock()
 			return &session{world: w, database: database}, w.fail["open"]
 		},
-		Coordinators: func() []string { return []string{"cn1", "cn2"} },
-		Changed:      func() { changed <- struct{}{} },
+		Coordinators: func() []topology.Node {
+			return []topology.Node{{Name: "cn1", Host: "cn1-h"}, {Name: "cn2", Host: "cn2-h"}}
+		},
+		Reach: func(_ context.Context, host string) (split.Rescuer, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return rescuer{w, host}, w.fail["reach"]
+		},
+		Changed: func() { changed <- struct{}{} },
 		Now: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.now
 		},
 		Sleep: func(ctx context.Context, d time.Duration) bool {
+			if w.hang == nil && d == 10*time.Second { // nothing hangs: the watch over the commit is called off
+				<-ctx.Done()
+				return false
+			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if _, begun := w.since[ctx]; !begun {
@@ -352,6 +387,9 @@ func TestASplitIsOnePauseAndOneTransaction(t *testing.T) {
 		"a commit that did not": {
 			func(w *world) { w.fail["commit"] = lost }, instanceapi.SplitFailed,
 			"pause; mark m on dn1; mark m on dn2; divide on cn1,cn2; rollback; unpause", "connection lost",
+		},
+		"a commit that hangs, until the coordinators are let go": {
+			func(w *world) { w.hang = make(chan struct{}, 2) }, instanceapi.SplitDone, whole, "",
 		},
 		"a pause that cannot be ended in order ends with its session": {
 			func(w *world) { w.fail["unpause"] = lost }, instanceapi.SplitDone, strings.Replace(whole, "unpause", "session ended", 1), "",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/division"
@@ -22,6 +23,8 @@ const (
 	promoteLimit = 20 * time.Second
 	// divideLimit bounds the transaction: it changes catalogs only.
 	divideLimit = 2 * time.Minute
+	// commitPatience is how long the commit may take before coordinators are let go.
+	commitPatience = 10 * time.Second
 	// settleLimit is how long other nodes may take to finish a transaction that is committed.
 	settleLimit = 15 * time.Second
 	// look is the pause between two looks at something that is about to happen.
@@ -39,6 +42,9 @@ type work struct {
 	// wanted ends when the split is cancelled.
 	wanted context.Context
 	astray int
+	// rescuers by coordinator, and readers, while the cluster is held.
+	rescuers map[string]Rescuer
+	readers  []reader
 }
 
 func (w *work) note(change func(*instanceapi.SplitStatus)) {
@@ -136,13 +142,11 @@ func (w *work) try(life context.Context) error {
 	if err := w.ready(life, main); err != nil {
 		return err
 	}
-	readers, err := w.readers(life, main)
-	defer func() {
-		for _, r := range readers {
-			r.session.Close()
-		}
-	}()
-	if err != nil {
+	defer w.dismiss()
+	if err := w.callReaders(life, main); err != nil {
+		return err
+	}
+	if err := w.callRescuers(life); err != nil {
 		return err
 	}
 	began := w.Now()
@@ -163,7 +167,7 @@ func (w *work) try(life context.Context) error {
 			w.Log.Warn("pause not ended in order; the session is ended", "error", err)
 		}
 	}()
-	return w.held(ctx, main, readers)
+	return w.held(ctx, main)
 }
 
 // ready looks, before the cluster is held, whether the copies follow closely.
@@ -193,19 +197,44 @@ func (w *work) ready(life context.Context, main Session) error {
 	return nil
 }
 
+// callRescuers opens a session on each coordinator before the cluster is held.
+func (w *work) callRescuers(life context.Context) error {
+	ctx, cancel := context.WithTimeout(life, readLimit)
+	defer cancel()
+	w.rescuers = map[string]Rescuer{}
+	for _, n := range w.Coordinators() {
+		r, err := w.Reach(ctx, n.Host)
+		if err != nil {
+			return fmt.Errorf("reach %s: %w", n.Name, err)
+		}
+		w.rescuers[n.Name] = r
+	}
+	return nil
+}
+
+func (w *work) dismiss() {
+	for _, r := range w.readers {
+		r.session.Close()
+	}
+	for _, r := range w.rescuers {
+		r.Close()
+	}
+	w.rescuers, w.readers = nil, nil
+}
+
 // reader is a session in one database that was inside a transaction before the cluster was held: so it is not held back.
 type reader struct {
 	database division.Database
 	session  Session
 }
 
-// readers opens one for each database that can be connected to.
-func (w *work) readers(life context.Context, main Session) (all []reader, err error) {
+// callReaders opens one for each database that can be connected to.
+func (w *work) callReaders(life context.Context, main Session) error {
 	ctx, cancel := context.WithTimeout(life, readLimit)
 	defer cancel()
 	databases, err := main.Databases(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range databases {
 		if d.Closed {
@@ -213,22 +242,22 @@ func (w *work) readers(life context.Context, main Session) (all []reader, err er
 		}
 		s, err := w.Open(ctx, d.Name)
 		if err != nil {
-			return all, err
+			return err
 		}
-		all = append(all, reader{d, s})
+		w.readers = append(w.readers, reader{d, s})
 		if err := s.Begin(ctx); err != nil {
-			return all, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // held divides the datanodes while the cluster is held.
-func (w *work) held(ctx context.Context, main Session, readers []reader) error {
+func (w *work) held(ctx context.Context, main Session) error {
 	if err := w.quiet(ctx, main); err != nil {
 		return err
 	}
-	hidden, tables, err := w.lookAgain(ctx, main, readers)
+	hidden, tables, err := w.lookAgain(ctx, main)
 	if err != nil {
 		return err
 	}
@@ -254,7 +283,7 @@ func (w *work) held(ctx context.Context, main Session, readers []reader) error {
 func (w *work) quiet(ctx context.Context, main Session) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w.order.MaxPauseMillis)*time.Millisecond)
 	defer cancel()
-	nodes := slices.Concat([]string{""}, w.Coordinators(), w.sources())
+	nodes := slices.Concat([]string{""}, w.coordinators(), w.sources())
 	last := ""
 	for i := 0; i < len(nodes); {
 		found, err := main.Busy(ctx, nodes[i])
@@ -277,7 +306,7 @@ func (w *work) quiet(ctx context.Context, main Session) error {
 
 // lookAgain looks whether something came since the plan that the engine cannot divide, and which databases must be cleaned
 // before the cluster is let go.
-func (w *work) lookAgain(ctx context.Context, main Session, readers []reader) (hidden []reader, tables int, err error) {
+func (w *work) lookAgain(ctx context.Context, main Session) (hidden []reader, tables int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	f := division.Facts{Sources: w.sources()}
@@ -293,16 +322,16 @@ func (w *work) lookAgain(ctx context.Context, main Session, readers []reader) (h
 			f.Databases = append(f.Databases, d)
 			continue
 		}
-		i := slices.IndexFunc(readers, func(r reader) bool { return r.database.Name == d.Name })
+		i := slices.IndexFunc(w.readers, func(r reader) bool { return r.database.Name == d.Name })
 		if i < 0 {
 			return nil, 0, fmt.Errorf("database %s has just been made", d.Name)
 		}
-		if d.Tables, err = readers[i].session.Tables(ctx); err != nil {
+		if d.Tables, err = w.readers[i].session.Tables(ctx); err != nil {
 			return nil, 0, err
 		}
 		f.Databases, tables = append(f.Databases, d), tables+len(d.Tables)
 		if d.Hides(f.Sources) {
-			hidden = append(hidden, readers[i])
+			hidden = append(hidden, w.readers[i])
 		}
 	}
 	if refusals := f.Refusals(); len(refusals) > 0 {
@@ -353,13 +382,76 @@ func (w *work) divide(ctx context.Context, main Session) (err error) {
 	if err := w.marked(ctx, main); err != nil {
 		return fmt.Errorf("%w: %w", errGiveUp, err)
 	}
-	if err := main.Divide(ctx, w.order.Pairs, w.Coordinators()); err != nil {
+	if err := main.Divide(ctx, w.order.Pairs, w.coordinators()); err != nil {
 		return fmt.Errorf("%w: %w", errGiveUp, err)
 	}
-	if err := main.Commit(ctx); err != nil {
+	if err := w.commit(main); err != nil {
 		return fmt.Errorf("%w whether it is committed: %w", errUnknown, err)
 	}
 	return nil
+}
+
+// commit commits. A datanode that is lost in this very moment would hold the whole cluster for ever: gc then waits until
+// its own helper has finished the transaction on every node, and the helper waits, on each coordinator, for the end of the
+// pause, which gc cannot end. So the pause is ended from the side of the coordinators then, but not before every datanode
+// is back: until the transaction is finished, coordinators would still write where rows lay before.
+func (w *work) commit(main Session) error {
+	ctx := context.Background() // it ends with the server, and with nothing else
+	pids := map[string]int{}
+	for name := range w.rescuers {
+		pid, err := main.Backend(ctx, name)
+		if err != nil {
+			return err
+		}
+		pids[name] = pid
+	}
+	watch, over := context.WithCancel(ctx)
+	defer over()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		if !w.Sleep(watch, commitPatience) {
+			return
+		}
+		for {
+			away := w.away(watch)
+			if away == "" {
+				break
+			}
+			w.note(func(s *instanceapi.SplitStatus) {
+				s.Message = "it is decided, and the cluster is held until " + away + " is back"
+			})
+			if !w.Sleep(watch, time.Second) {
+				return
+			}
+		}
+		w.Log.Error("the transaction does not come to its end; coordinators are let go")
+		for name, r := range w.rescuers {
+			if err := r.End(ctx, pids[name]); err != nil {
+				w.Log.Error("coordinator not let go", "coordinator", name, "error", err)
+			}
+		}
+	})
+	err := main.Commit(ctx)
+	over()
+	return err
+}
+
+// away names a datanode that does not answer.
+func (w *work) away(ctx context.Context) string {
+	if len(w.readers) == 0 {
+		return ""
+	}
+	for _, name := range w.datanodes() {
+		err := limited(ctx, stepLimit, func(ctx context.Context) error {
+			_, err := w.readers[0].session.Primary(ctx, name)
+			return err
+		})
+		if err != nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // marked writes the restore points and waits until all copies are primaries.
