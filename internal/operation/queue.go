@@ -73,11 +73,18 @@ func Arrange(want *spec.Cluster, op *v1alpha1.AntDBOperation) {
 			gone := concerned && op.Status.Phase == v1alpha1.OperationRunning && op.Status.PointOfNoReturn
 			n.Registered, n.Stopped = !gone, gone && begun(op, StepStop)
 		case v1alpha1.MemberActive:
-			if concerned && splits(op) && !op.Spec.PlanOnly && !finished(op, StepSplit) {
-				n.Registered, n.Pending = false, begun(op, StepSplit)
+			if concerned {
+				arrangeDivided(n, op)
 			}
 		case v1alpha1.MemberRetained:
 		}
+	}
+}
+
+// arrangeDivided: new datanodes are members before anything is divided, and gc registers them itself.
+func arrangeDivided(n *spec.Node, op *v1alpha1.AntDBOperation) {
+	if splits(op) && !op.Spec.PlanOnly && !finished(op, StepSplit) {
+		n.Registered, n.Pending = false, begun(op, StepSplit)
 	}
 }
 

@@ -121,17 +121,12 @@ func (p *process) crash() {
 
 // divide is one transaction over all nodes: it happens everywhere or nowhere.
 func (w *World) divide(s *instanceapi.SplitStatus, order *instanceapi.Split) {
-	for _, p := range w.processes {
-		if p.Role.HoldsCatalog() && !p.up() {
-			s.Phase, s.Message = instanceapi.SplitFailed, p.Node+" is down"
-			return
-		}
+	if why := w.hindrance(order); why != "" {
+		s.Phase, s.Message = instanceapi.SplitFailed, why
+		return
 	}
 	for _, pair := range order.Pairs {
-		if target, source := w.node(pair.Target.Name), w.node(pair.Source); target == nil || source == nil || !target.up() || !source.up() {
-			s.Phase, s.Message = instanceapi.SplitFailed, "a datanode is down"
-			return
-		} else if target.disk.schema != source.disk.schema || target.disk.join.Phase != instanceapi.JoinMade {
+		if target, source := w.node(pair.Target.Name), w.node(pair.Source); target.disk.schema != source.disk.schema || target.disk.join.Phase != instanceapi.JoinMade {
 			w.violate("%s is divided with %s, which is no copy of it any more", pair.Source, pair.Target.Name)
 		}
 	}
@@ -140,7 +135,7 @@ func (w *World) divide(s *instanceapi.SplitStatus, order *instanceapi.Split) {
 			continue
 		}
 		for _, pair := range order.Pairs {
-			p.disk.rows = append(topology.Topology{Nodes: p.disk.rows}.Without(pair.Target.Name).Nodes, pair.Target)
+			p.disk.rows = slices.Concat(topology.Topology{Nodes: p.disk.rows}.Without(pair.Target.Name).Nodes, []topology.Node{pair.Target})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
@@ -155,6 +150,23 @@ func (w *World) divide(s *instanceapi.SplitStatus, order *instanceapi.Split) {
 		}
 	}
 	s.Phase, s.Message = instanceapi.SplitDone, "divided"
+}
+
+// hindrance is a node that cannot take part.
+func (w *World) hindrance(order *instanceapi.Split) string {
+	for _, p := range w.processes {
+		if p.Role.HoldsCatalog() && !p.up() {
+			return p.Node + " is down"
+		}
+	}
+	for _, pair := range order.Pairs {
+		for _, name := range []string{pair.Source, pair.Target.Name} {
+			if p := w.node(name); p == nil || !p.up() {
+				return name + " is down"
+			}
+		}
+	}
+	return ""
 }
 
 // isDivided tells whether gc's catalog says so.
