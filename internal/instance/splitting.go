@@ -11,6 +11,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
 	"github.com/antdb-operator/antdb-operator/internal/instance/split"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 func newSplitter(m *Manager) *split.Splitter {
@@ -32,7 +33,7 @@ func newSplitter(m *Manager) *split.Splitter {
 			}
 			return r, nil
 		},
-		Coordinators: m.catalog.Coordinators,
+		Coordinators: func() []topology.Node { return m.catalog.Coordinators() },
 		Changed:      func() { m.refresh(nil) },
 		Now:          time.Now,
 		Sleep:        sleep,

@@ -126,3 +126,19 @@ func TestASplitThatMakesNoSenseIsRefused(t *testing.T) {
 	_, err := gc.Feed(context.Background(), instanceapi.Feed{})
 	wantCode(t, err, http.StatusBadRequest)
 }
+
+func TestGCPlansASplit(t *testing.T) {
+	gc := serving(t, antdb.RoleGTM, "gc")
+	if _, err := gc.PutTopology(context.Background(), rows()); err != nil {
+		t.Fatal(err)
+	}
+	order := instanceapi.Split{Token: "1", PlanOnly: true, MaxPauseMillis: 1, Pairs: []instanceapi.Pair{{Source: "dn1", Target: topology.Node{Name: "dn3"}}}}
+	if err := gc.Split(context.Background(), order); err != nil {
+		t.Fatal(err)
+	}
+	s := gc.await("it is planned", func(s instanceapi.Status) bool { return s.Split != nil && s.Split.Phase != instanceapi.SplitRunning })
+	// The engine of the tests has no room for a worker on any node.
+	if s.Split.Phase != instanceapi.SplitPlanned || s.Split.Bytes["dn1"] != 4096 || len(s.Split.Refusals) != 3 {
+		t.Errorf("the plan is %+v", s.Split)
+	}
+}

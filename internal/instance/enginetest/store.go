@@ -81,6 +81,13 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 		{"pg_hba_file_rules", problems},
 		{"pg_terminate_backend(active_pid)", nothing},
 		{"replication_slot", s.slots},
+		{"relname = 'adb_clean'", adbClean},
+		{"from adb_clean", none},
+		{"spcname", noNames},
+		{"datistemplate, not datallowconn", oneDatabase},
+		{"max_worker_processes", fewWorkers},
+		{"pg_database_size", sizes},
+		{"c.relpersistence = 'u'", noTables},
 		{"datallowconn order", allDatabases},
 		{"datallowconn", databases},
 		{"pgxc_lock_for_backup", lockDDL},
@@ -201,6 +208,34 @@ func problems(string) pgfake.Reply {
 
 func databases(string) pgfake.Reply {
 	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname")}, Rows: [][]string{{"postgres"}}}
+}
+
+// What an engine that can divide datanodes answers; it has no tables.
+func adbClean(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("relname")}, Rows: [][]string{{"adb_clean"}}}
+}
+
+func noNames(string) pgfake.Reply { return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("name")}} }
+
+func oneDatabase(string) pgfake.Reply {
+	return pgfake.Reply{
+		Columns: []pgfake.Column{pgfake.Text("datname"), pgfake.Bool("template"), pgfake.Bool("closed")},
+		Rows:    [][]string{{"postgres", "f", "f"}},
+	}
+}
+
+func fewWorkers(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Int("limit"), pgfake.Int("busy")}, Rows: [][]string{{"8", "8"}}}
+}
+
+func sizes(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname"), pgfake.Int("bytes")}, Rows: [][]string{{"postgres", "4096"}}}
+}
+
+func noTables(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{
+		pgfake.Text("schema"), pgfake.Text("name"), pgfake.Text("locator"), pgfake.Bool("unlogged"), pgfake.Text("nodes"),
+	}}
 }
 
 func nothing(string) pgfake.Reply { return pgfake.Reply{} }
