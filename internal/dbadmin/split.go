@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/division"
@@ -301,13 +300,3 @@ func (s *Splitter) Clean(ctx context.Context) error {
 
 // Undecided lists the two-phase transactions that gc has not finished.
 func (s *Splitter) Undecided(ctx context.Context) ([]string, error) { return s.session.Undecided(ctx) }
-
-// Checkpoint writes down what a node holds in memory, so that a copy that becomes a primary has less to write.
-func (s *Splitter) Checkpoint(ctx context.Context, node string) error {
-	ctx, cancel := context.WithTimeout(ctx, checkpointLimit)
-	defer cancel()
-	return s.session.Exec(ctx, topology.On(node, "checkpoint"))
-}
-
-// checkpointLimit is how long a checkpoint of our own may take.
-const checkpointLimit = 5 * time.Minute

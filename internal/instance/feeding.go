@@ -22,6 +22,8 @@ type feeding struct {
 	// asked says that somebody said so since this instance manager began, and until is when nobody wants it any more.
 	asked bool
 	until time.Time
+	// close says that the copies are about to become primaries.
+	close bool
 }
 
 // feedLease is how long the log is kept after it was asked for last.
@@ -39,7 +41,7 @@ func (m *Manager) Feed(ctx context.Context, f instanceapi.Feed) (instanceapi.Fee
 		}
 	}
 	m.mu.Lock()
-	m.feed = feeding{wanted: slices.Clone(f.Slots), asked: true, until: time.Now().Add(feedLease)}
+	m.feed = feeding{wanted: slices.Clone(f.Slots), asked: true, until: time.Now().Add(feedLease), close: f.Close}
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()

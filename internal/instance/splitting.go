@@ -84,14 +84,19 @@ func (m *Manager) onlyGC(why string) error {
 }
 
 // What a copy that follows holds in memory only it must write down before it becomes a primary, while the cluster is held.
+// It can do so up to the last checkpoint of its source.
 const (
 	writeDownEvery = 15 * time.Second
 	writeDownLimit = 5 * time.Minute
 )
 
-// keepReady makes a copy that follows write down now and then what it holds in memory.
+// keepReady makes a copy that follows, and a source whose copies are about to become primaries, write down now and then what
+// they hold in memory.
 func (m *Manager) keepReady() {
-	if m.primary() || !m.writingDown.CompareAndSwap(false, true) {
+	m.mu.Lock()
+	feeds := m.feed.close && len(m.feed.wanted) > 0
+	m.mu.Unlock()
+	if m.primary() && !feeds || !m.writingDown.CompareAndSwap(false, true) {
 		return
 	}
 	if time.Since(m.writtenDown) < writeDownEvery {

@@ -9,6 +9,9 @@ import "github.com/antdb-operator/antdb-operator/internal/topology"
 // does not fill the volume after an operator went away: without another one all slots are dropped after FeedLeaseSeconds.
 type Feed struct {
 	Slots []string `json:"slots"`
+	// Close says that the copies are about to become primaries: the less the log has to write down then, the shorter is
+	// the pause.
+	Close bool `json:"close,omitempty"`
 }
 
 // FeedStatus tells which slots of ours there are.

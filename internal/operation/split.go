@@ -134,14 +134,17 @@ func checkSplit(r *run) outcome {
 		need, size := s.Bytes[c.source], r.f.Cluster.DataBytes(c.target)
 		total += need
 		if size/100*margin < need {
-			small = append(small, fmt.Sprintf("%s holds %s, and %s would have a volume of %s", c.source, bytes(need), c.target, bytes(size)))
+			small = append(small, fmt.Sprintf("%s holds %s, and %s would have a volume of %s", c.source, mebibytes(need), c.target, mebibytes(size)))
 		}
 	}
 	if len(small) > 0 {
 		return r.standsAgainst("the copies do not fit: at most %d %% of a volume is used: %s", margin, strings.Join(small, "; "))
 	}
-	return done("about %s are copied", bytes(total))
+	return done("about %s are copied", mebibytes(total))
 }
+
+// mebibytes writes a size that nobody counts in bytes.
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 // standsAgainst refuses, or gives up what was begun already.
 func (r *run) standsAgainst(format string, args ...any) outcome {
@@ -199,7 +202,7 @@ func (r *run) tooSmall(c couple, s *instanceapi.Status) string {
 	}
 	for _, x := range r.op.Status.Split.Sources {
 		if x.Name == c.source && s.Join.Phase == instanceapi.JoinWaiting && s.Volume.Free/100*margin < x.Bytes {
-			return fmt.Sprintf("%s holds %s, and the volume of %s has %s free", c.source, bytes(x.Bytes), c.target, bytes(s.Volume.Free))
+			return fmt.Sprintf("%s holds %s, and the volume of %s has %s free", c.source, mebibytes(x.Bytes), c.target, mebibytes(s.Volume.Free))
 		}
 	}
 	return ""
@@ -220,7 +223,7 @@ func catchUp(r *run) outcome {
 			waiting = append(waiting, r.why(c.source))
 		default:
 			if lag, known := behind(source.LSN, s.LSN); !known || lag > caughtUp {
-				waiting = append(waiting, fmt.Sprintf("%s is %s behind %s", c.target, bytes(lag), c.source))
+				waiting = append(waiting, fmt.Sprintf("%s is %s behind %s", c.target, mebibytes(lag), c.source))
 			}
 		}
 	}
@@ -392,6 +395,7 @@ func (r *run) keepFeeding() {
 			continue
 		}
 		f := Feed{Node: source}
+		f.Close = needed && begun(r.op, StepCatchUp)
 		for _, c := range r.couples() {
 			if needed && c.source == source {
 				f.Slots = append(f.Slots, r.slot(c.target))

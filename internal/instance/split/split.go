@@ -33,7 +33,6 @@ type Session interface {
 	Unpause(context.Context) error
 	Busy(ctx context.Context, node string) ([]string, error)
 	Behind(ctx context.Context, source, copied string) (lag int64, following bool, err error)
-	Checkpoint(ctx context.Context, node string) error
 	Mark(ctx context.Context, source, name string) error
 	Primary(ctx context.Context, datanode string) (bool, error)
 	Backend(ctx context.Context, node string) (int, error)

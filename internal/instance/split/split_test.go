@@ -197,8 +197,6 @@ func (s *session) Behind(context.Context, string, string) (int64, bool, error) {
 	return 0, !s.astray && !s.marked, s.step("behind")
 }
 
-func (s *session) Checkpoint(context.Context, string) error { return nil }
-
 func (s *session) Mark(_ context.Context, source, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -197,11 +197,6 @@ func (w *work) ready(life context.Context, main Session) error {
 		}
 	}
 	w.astray = 0
-	for _, source := range w.sources() {
-		if err := main.Checkpoint(life, source); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
