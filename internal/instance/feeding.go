@@ -69,20 +69,28 @@ func (m *Manager) feedSlots(ctx context.Context, db *dbadmin.Session) ([]string,
 	m.mu.Unlock()
 	over := !time.Now().Before(f.until)
 	var failures error
+	changed := false
 	for _, name := range slots {
 		if over || f.asked && !slices.Contains(f.wanted, name) {
+			changed = true
 			m.log.Info("letting the log go", "slot", name, "leaseOver", over)
 			failures = errors.Join(failures, db.DropSlot(ctx, name))
 		}
 	}
 	for _, name := range f.wanted {
 		if !over && !slices.Contains(slots, name) {
+			changed = true
 			m.log.Info("keeping the log for a copy", "slot", name)
 			failures = errors.Join(failures, db.CreateSlot(ctx, name))
 		}
 	}
-	if slots, err = db.Slots(ctx); err != nil {
-		return nil, errors.Join(failures, err)
+	if changed {
+		if slots, err = db.Slots(ctx); err != nil {
+			return nil, errors.Join(failures, err)
+		}
+	}
+	if len(slots) == 0 {
+		slots = nil
 	}
 	m.mu.Lock()
 	m.known.slots = slots
