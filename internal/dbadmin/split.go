@@ -140,6 +140,16 @@ func (s *Splitter) Workers(ctx context.Context, node string) (limit, busy int, e
 	return limit, busy, nil
 }
 
+// Feeding tells how many more walsenders and replication slots a datanode can have.
+func (s *Splitter) Feeding(ctx context.Context, datanode string) (senders, slots int, err error) {
+	const free = `select current_setting('max_wal_senders')::int8 - (select count(*) from pg_stat_replication),
+ current_setting('max_replication_slots')::int8 - (select count(*) from pg_replication_slots)`
+	if err := s.session.conn.QueryRow(ctx, topology.On(datanode, free)).Scan(&senders, &slots); err != nil {
+		return 0, 0, fmt.Errorf("look how many copies %s can feed: %w", datanode, explain(err))
+	}
+	return senders, slots, nil
+}
+
 func on(node, query string) string {
 	if node == "" {
 		return query

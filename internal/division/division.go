@@ -24,6 +24,9 @@ type Facts struct {
 	Databases   []Database
 	// Sources are the datanodes that are to be divided.
 	Sources []string
+	// Copies are how many each source gets; Senders and Slots how many more a source can have of what copies need there.
+	Copies         int
+	Senders, Slots map[string]int
 	// Full are the nodes that cannot start one more background worker, with their max_worker_processes.
 	Full map[string]int
 }
@@ -106,6 +109,17 @@ func (f Facts) Refusals() []string {
 	}
 	if len(unlogged) > 0 {
 		all = append(all, "unlogged tables have no rows in a copy: "+some(unlogged)+"; ALTER TABLE … SET LOGGED first")
+	}
+	for _, node := range slices.Sorted(maps.Keys(f.Senders)) {
+		// One copies the files and one the log meanwhile.
+		if need := 2 * f.Copies; f.Senders[node] < need {
+			all = append(all, fmt.Sprintf("%s can send its log to %d more, and its copies need %d: set max_wal_senders higher", node, f.Senders[node], need))
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(f.Slots)) {
+		if f.Slots[node] < f.Copies {
+			all = append(all, fmt.Sprintf("%s can have %d more replication slots, and its copies need %d: set max_replication_slots higher", node, f.Slots[node], f.Copies))
+		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(f.Full)) {
 		all = append(all, fmt.Sprintf("%s has no room for one more background worker (max_worker_processes = %d): set it higher", node, f.Full[node]))

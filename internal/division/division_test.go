@@ -42,6 +42,8 @@ func TestWhatStandsAgainstADivision(t *testing.T) {
 		"a database that is closed":         {division.Facts{Able: true, Databases: []division.Database{{Name: "old", Closed: true}}}, "whether old holds tables cannot be seen"},
 		"a tablespace":                      {division.Facts{Able: true, Tablespaces: []string{"fast"}}, "tablespaces: fast"},
 		"no room for a worker":              {division.Facts{Able: true, Full: map[string]int{"dn2": 8}}, "dn2 has no room for one more background worker (max_worker_processes = 8)"},
+		"too few senders of the log":        {division.Facts{Able: true, Copies: 2, Senders: map[string]int{"dn1": 3, "dn2": 4}}, "dn1 can send its log to 3 more, and its copies need 4"},
+		"too few slots":                     {division.Facts{Able: true, Copies: 2, Slots: map[string]int{"dn1": 1}}, "dn1 can have 1 more replication slots, and its copies need 2"},
 		"a big database with random tables": {division.Facts{Able: true, Databases: []division.Database{{Name: "app", Bytes: 40 << 30, Tables: []division.Table{table("n", "N", "dn1")}}}}, "all of its 40 GiB"},
 		"a big one without":                 {division.Facts{Able: true, Databases: []division.Database{{Name: "app", Bytes: 40 << 30, Tables: []division.Table{table("h", "H", "dn1")}}}}, ""},
 	} {

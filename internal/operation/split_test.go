@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
@@ -89,6 +90,17 @@ func promoted(f *operation.Facts) { f.Nodes["dn3"].Status.Primary = true }
 
 func unfed(f *operation.Facts) { f.Nodes["dn1"].Status.Slots, f.Nodes["dn2"].Status.Slots = nil, nil }
 
+// lower gives dn1 more connections than its copy will have.
+func lower(f *operation.Facts) {
+	for _, name := range []string{"dn1", "dn3"} {
+		n := spec.Node{Name: name, Role: antdb.RoleDatanode}
+		if name == "dn1" {
+			n.Config.Parameters = map[string]string{"max_connections": "1000"}
+		}
+		f.Cluster.Nodes = append(f.Cluster.Nodes, n)
+	}
+}
+
 func unsynced(f *operation.Facts) { f.Unsynced = []string{"cn2 (it is told)"} }
 
 func TestOneDecisionOfEachStepOfASplit(t *testing.T) {
@@ -119,6 +131,7 @@ func TestOneDecisionOfEachStepOfASplit(t *testing.T) {
 			dividing("Clone"), copies("Waiting", joining),
 			"Clone; dn3: fill dn3 from dn1.host (Clone); dn4: fill dn4 from dn2.host (Clone)" + feed, "Joining",
 		},
+		"a copy must be allowed what its source is":             {dividing("Clone"), copies("Waiting", joining, lower), "Undo; Undoing" + unfeed, "Joining"},
 		"a copy that broke off is begun anew, with other slots": {dividing("Clone"), copies("Failed", joining), "Clone; again" + unfeed, "Joining"},
 		"copies that follow are waited for no longer":           {dividing("CatchUp"), copies("Made", joining, following), "Split" + feed, "Joining"},
 		"one that is a primary already is of no use":            {dividing("CatchUp"), copies("Made", joining, promoted), "Clone; again" + unfeed, "Joining"},

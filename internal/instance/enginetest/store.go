@@ -80,6 +80,7 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 		{"pg_file_settings", problems},
 		{"pg_hba_file_rules", problems},
 		{"pg_terminate_backend(active_pid)", nothing},
+		{"max_wal_senders", fewWorkers},
 		{"replication_slot", s.slots},
 		{"relname = 'adb_clean'", adbClean},
 		{"from adb_clean", none},

@@ -19,7 +19,8 @@ func (w *work) read(ctx context.Context) (division.Facts, error) {
 		return division.Facts{}, err
 	}
 	defer s.Close()
-	f := division.Facts{Sources: w.sources(), Full: map[string]int{}}
+	f := division.Facts{Sources: w.sources(), Full: map[string]int{}, Senders: map[string]int{}, Slots: map[string]int{}}
+	f.Copies = len(w.order.Pairs) / max(len(f.Sources), 1)
 	if f.Able, f.Unclean, err = s.Able(ctx); err != nil || !f.Able {
 		return f, err
 	}
@@ -31,6 +32,11 @@ func (w *work) read(ctx context.Context) (division.Facts, error) {
 	}
 	if err := w.readWorkers(ctx, s, &f); err != nil {
 		return f, err
+	}
+	for _, source := range f.Sources {
+		if f.Senders[source], f.Slots[source], err = s.Feeding(ctx, source); err != nil {
+			return f, err
+		}
 	}
 	for i := range f.Databases {
 		if err := w.readTables(ctx, &f.Databases[i]); err != nil {

@@ -26,6 +26,7 @@ type Session interface {
 	Tablespaces(context.Context) ([]string, error)
 	Sizes(ctx context.Context, datanode string) (map[string]int64, error)
 	Workers(ctx context.Context, node string) (limit, busy int, err error)
+	Feeding(ctx context.Context, datanode string) (senders, slots int, err error)
 	UncleanDatabases(context.Context) ([]string, error)
 	Unclean(context.Context) (int, error)
 

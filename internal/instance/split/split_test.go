@@ -155,6 +155,10 @@ func (s *session) Sizes(context.Context, string) (map[string]int64, error) {
 
 func (s *session) Workers(context.Context, string) (limit, busy int, err error) { return 8, 2, nil }
 
+func (s *session) Feeding(context.Context, string) (senders, slots int, err error) {
+	return 10, 10, nil
+}
+
 func (s *session) Pause(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
