@@ -110,6 +110,11 @@ func (f Facts) Refusals() []string {
 	if len(unlogged) > 0 {
 		all = append(all, "unlogged tables have no rows in a copy: "+some(unlogged)+"; ALTER TABLE … SET LOGGED first")
 	}
+	return append(all, f.noRoom()...)
+}
+
+// noRoom are the nodes that cannot do what a division takes.
+func (f Facts) noRoom() (all []string) {
 	for _, node := range slices.Sorted(maps.Keys(f.Senders)) {
 		// One copies the files and one the log meanwhile.
 		if need := 2 * f.Copies; f.Senders[node] < need {
