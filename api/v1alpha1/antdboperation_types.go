@@ -58,11 +58,17 @@ const (
 
 // RebalanceStrategy is a way to give new datanodes their share.
 //
-// +kubebuilder:validation:Enum=Redistribute
+// +kubebuilder:validation:Enum=Redistribute;Split
 type RebalanceStrategy string
 
-// StrategyRedistribute moves rows table by table, so that all datanodes hold even shares.
-const StrategyRedistribute RebalanceStrategy = "Redistribute"
+// The ways to give new datanodes their share.
+const (
+	// StrategyRedistribute moves rows table by table, so that all datanodes hold even shares.
+	StrategyRedistribute RebalanceStrategy = "Redistribute"
+	// StrategySplit makes every new datanode as a copy of a present one that follows it, and divides the rows of the two in
+	// one moment. There must be a whole multiple of the present datanodes more: 3 become 6 or 9.
+	StrategySplit RebalanceStrategy = "Split"
+)
 
 // AntDBOperationSpec is what to do.
 //
@@ -163,6 +169,9 @@ type AntDBOperationStatus struct {
 	// Move is what the move of rows has done, for operations that have one.
 	// +optional
 	Move *MoveStatus `json:"move,omitempty"`
+	// Split is what is known of the division of datanodes, for operations with the strategy Split.
+	// +optional
+	Split *SplitStatus `json:"split,omitempty"`
 }
 
 // StepState is how far a step is.
@@ -190,6 +199,35 @@ type OperationStep struct {
 	// Message says what the step did, does, or waits for.
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// SplitStatus tells of the division of datanodes with copies of them, or, with spec.planOnly, of what would be divided.
+type SplitStatus struct {
+	// Sources are the present datanodes.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Sources []SplitSource `json:"sources,omitempty"`
+	// Tables that are divided, in all databases.
+	Tables int32 `json:"tables"`
+	// LongestPauseMillis is the longest time for which the statements of the cluster were held back so far.
+	// +optional
+	LongestPauseMillis int64 `json:"longestPauseMillis,omitempty"`
+	// Retries counts tries that gave way to transactions of applications.
+	// +optional
+	Retries int32 `json:"retries,omitempty"`
+}
+
+// SplitSource is a datanode that is divided.
+type SplitSource struct {
+	Name string `json:"name"`
+	// Into are the new datanodes that become copies of it.
+	// +listType=atomic
+	// +optional
+	Into []string `json:"into,omitempty"`
+	// Bytes that it holds in all databases: each copy takes as much.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
 }
 
 // MoveStatus tells of the move of rows between datanodes, or, with spec.planOnly, of what would be moved.

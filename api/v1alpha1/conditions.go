@@ -112,6 +112,7 @@ const (
 	EventOperationRefused    = "OperationRefused"
 	EventOperationRepeated   = "OperationRepeated"
 	EventNodeAdded           = "NodeAdded"
+	EventDatanodesSplit      = "DatanodesSplit"
 	EventNodeRemoved         = "NodeRemoved"
 	EventNodeForgotten       = "NodeForgotten"
 	EventDDLLocked           = "DDLLocked"

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,18 +28,31 @@ func (a *app) node() *cobra.Command {
 	return cmd
 }
 
+// adding is what is added, as flags say.
+type adding struct {
+	what           antdb.Role
+	more           int32
+	strategy       string
+	planOnly, wait bool
+	format         *form
+}
+
 func (a *app) addNode() *cobra.Command {
-	var more int32
-	var wait bool
+	o := &adding{}
 	cmd := &cobra.Command{
 		Use:   "add coordinator|datanode [CLUSTER]",
 		Short: "Add coordinators or datanodes to a cluster",
 		Long: `Add coordinators or datanodes to a cluster.
 
 It raises spec.coordinators.count or spec.datanodes.count; the operator makes an operation of it. New datanodes get their
-share of the rows, table by table, while applications go on.`,
+share of the rows, table by table, while applications go on.
+
+With --strategy Split each new datanode is made as a copy of a present one, and the rows of the two are divided in one
+moment: 3 datanodes become 6 or 9. It stays the cluster's spec.datanodes.strategy. With --plan nothing is changed: it tells
+what would be copied, or what stands against it.`,
 		Example: `  kubectl antdb node add coordinator
-  kubectl antdb node add datanode demo --count 2 --wait`,
+  kubectl antdb node add datanode demo --count 2 --wait
+  kubectl antdb node add datanode --count 3 --strategy Split --plan`,
 		ValidArgs: []string{string(antdb.RoleCoordinator), string(antdb.RoleDatanode)},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -50,37 +64,97 @@ share of the rows, table by table, while applications go on.`,
 			return atMost(2)(cmd, args)
 		},
 	}
-	cmd.Flags().Int32Var(&more, "count", 1, "how many")
-	cmd.Flags().BoolVar(&wait, "wait", false, "follow the operation to its end")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if more < 1 {
-			return fmt.Errorf("--count %d: allowed is 1 or more; kubectl antdb node remove takes nodes out", more)
+	cmd.Flags().Int32Var(&o.more, "count", 1, "how many")
+	cmd.Flags().StringVar(&o.strategy, "strategy", "", "how new datanodes get their rows: Redistribute or Split (default: what the cluster's spec says)")
+	cmd.Flags().BoolVar(&o.planOnly, "plan", false, "with the strategy Split: tell what would be copied, and change nothing")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "follow the operation to its end")
+	o.format = formFlag(cmd, formJSON, formYAML)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if o.what, err = role(args[0]); err != nil {
+			return err
 		}
-		what, err := role(args[0])
-		if err != nil {
+		if err := o.check(); err != nil {
 			return err
 		}
 		k, c, err := a.reach(cmd.Context(), argument(args, 1))
 		if err != nil {
 			return err
 		}
-		earlier, err := k.operationsOf(cmd.Context(), c)
-		if err != nil {
-			return err
+		if o.planOnly {
+			return a.planSplit(cmd.Context(), k, c, o)
 		}
-		from, err := k.changeCount(cmd.Context(), c, what, more, nil)
-		if err != nil {
-			return err
-		}
-		a.say("cluster %s: %ss %d → %d\n", c.Name, what, from, *count(c, what))
-		a.tellOthers(earlier)
-		if !wait {
-			a.say("follow it:  kubectl antdb operations -w\n")
-			return nil
-		}
-		return a.awaitAdded(cmd.Context(), k, c, what, earlier)
+		return a.add(cmd.Context(), k, c, o)
 	}
 	return cmd
+}
+
+// add raises a count.
+func (a *app) add(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, o *adding) error {
+	earlier, err := k.operationsOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	from, err := k.changeCount(ctx, c, o.what, o.more, o.takeStrategy)
+	if err != nil {
+		return err
+	}
+	a.say("cluster %s: %ss %d → %d\n", c.Name, o.what, from, *count(c, o.what))
+	a.tellOthers(earlier)
+	if !o.wait {
+		a.say("follow it:  kubectl antdb operations -w\n")
+		return nil
+	}
+	return a.awaitAdded(ctx, k, c, o.what, earlier)
+}
+
+// check refuses flags that do not go together.
+func (o *adding) check() error {
+	split := o.strategy == string(v1alpha1.StrategySplit)
+	switch {
+	case o.more < 1:
+		return fmt.Errorf("--count %d: allowed is 1 or more; kubectl antdb node remove takes nodes out", o.more)
+	case o.strategy != "" && !split && o.strategy != string(v1alpha1.StrategyRedistribute):
+		return fmt.Errorf("--strategy %q: allowed are %s and %s", o.strategy, v1alpha1.StrategyRedistribute, v1alpha1.StrategySplit)
+	case o.strategy != "" && o.what != antdb.RoleDatanode:
+		return errors.New("--strategy is for datanodes: coordinators hold no rows")
+	case o.planOnly && !split:
+		return errors.New("--plan needs --strategy Split; kubectl antdb rebalance --plan tells what a move of rows would do")
+	case o.planOnly && o.wait:
+		return errors.New("--plan waits for the plan anyway: leave out --wait")
+	case o.format.machine() && !o.planOnly:
+		return fmt.Errorf("-o %s prints a plan: it needs --plan", o.format)
+	}
+	return nil
+}
+
+// takeStrategy sets the strategy of a cluster that is about to get more nodes, and refuses a split that cannot come out even:
+// the operator would do nothing.
+func (o *adding) takeStrategy(c *v1alpha1.AntDBCluster) error {
+	if o.what != antdb.RoleDatanode {
+		return nil
+	}
+	if o.strategy != "" {
+		c.Spec.Datanodes.Strategy = v1alpha1.RebalanceStrategy(o.strategy)
+	}
+	if have := c.Spec.Datanodes.Count; c.Spec.Datanodes.Strategy == v1alpha1.StrategySplit && (have == 0 || o.more%have != 0) {
+		return fmt.Errorf("strategy Split makes equally many of each datanode: %d can become %d, and not %d; --strategy Redistribute takes any number",
+			have, 2*have, have+o.more)
+	}
+	return nil
+}
+
+// planSplit has a plan made of dividing the present datanodes with so many new ones.
+func (a *app) planSplit(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, o *adding) error {
+	var names []string
+	for i := 1; len(names) < int(o.more); i++ {
+		name := antdb.NodeName(antdb.RoleDatanode, i)
+		if !slices.ContainsFunc(c.Status.Members, func(m v1alpha1.MemberStatus) bool { return m.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return a.plan(ctx, k, c, v1alpha1.AntDBOperationSpec{
+		Type: v1alpha1.OperationAddNodes, Nodes: names, Strategy: v1alpha1.StrategySplit, PlanOnly: true,
+	}, o.format)
 }
 
 func (a *app) removeNode() *cobra.Command {

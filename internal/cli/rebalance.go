@@ -37,6 +37,8 @@ With --plan nothing is moved: it tells what would be, and about how long that ta
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
+		case strategy == string(v1alpha1.StrategySplit):
+			return errors.New("--strategy Split divides datanodes with new ones: kubectl antdb node add datanode --strategy Split")
 		case strategy != string(v1alpha1.StrategyRedistribute):
 			return fmt.Errorf("--strategy %q: allowed is %s", strategy, v1alpha1.StrategyRedistribute)
 		case format.machine() && !planOnly:
@@ -86,6 +88,13 @@ func (a *app) plan(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, spec 
 	}()
 	made, err := a.planned(ctx, k, o)
 	if err != nil {
+		return err
+	}
+	if s := made.Status.Split; s != nil {
+		if format.machine() {
+			return format.print(a.Out, s)
+		}
+		_, err = fmt.Fprint(a.Out, view.SplitPlan(a.style(), made))
 		return err
 	}
 	if format.machine() {

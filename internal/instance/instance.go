@@ -25,6 +25,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
 	"github.com/antdb-operator/antdb-operator/internal/instance/publish"
+	"github.com/antdb-operator/antdb-operator/internal/instance/split"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
@@ -102,6 +103,7 @@ type Manager struct {
 	peers      *peers.Set
 	publisher  *publish.Publisher
 	mover      *move.Mover
+	splitter   *split.Splitter
 	supervisor *supervise.Supervisor
 	server     dbadmin.Server
 
@@ -118,8 +120,14 @@ type Manager struct {
 	lock *ddllock.Keeper
 	// unlock gives the volume up; it belongs to the goroutine that prepares the first start.
 	unlock func()
+	// writingDown is set while a copy writes down what it holds in memory, and writtenDown is when it did that last.
+	writingDown atomic.Bool
+	writtenDown time.Time
 	// asking is set while the server is being asked for what the status tells.
 	asking atomic.Bool
+
+	// feedMu is held while slots are made and dropped.
+	feedMu sync.Mutex
 
 	mu    sync.Mutex // guards what follows
 	facts facts
@@ -128,6 +136,7 @@ type Manager struct {
 	joinAgain bool
 	drain     draining
 	counts    counts
+	feed      feeding
 	// stopCheck ends the check of the server's present life.
 	stopCheck context.CancelFunc
 }
@@ -144,12 +153,14 @@ func New(o Options) *Manager {
 		toJoin:     make(chan instanceapi.Join, 1),
 		facts:      facts{role: o.Launch.Role, preparing: "getting ready to start"},
 		known:      known{fillPause: fillPause()},
+		feed:       feeding{until: time.Now().Add(feedLease)},
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.engine = engine.Engine{Children: m.children, Role: o.Launch.Role, Node: o.Launch.Node}
 	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn, GTMMoved: m.gtmMoved}
 	m.config = newConfigKeeper(m)
 	m.mover = newMover(m)
+	m.splitter = newSplitter(m)
 	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
 	m.lock = m.newLock()
 	m.publisher = &publish.Publisher{

@@ -5,6 +5,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -13,24 +14,28 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
 	"github.com/antdb-operator/antdb-operator/internal/instance/volume"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/pgconf"
 )
 
 // firstJoinRetry is the pause before a source that could not be reached is tried again.
 const firstJoinRetry = time.Second
 
 // joinKinds are how nodes of a role join.
-var joinKinds = map[antdb.Role]instanceapi.JoinKind{
-	antdb.RoleCoordinator: instanceapi.JoinCopy,
-	antdb.RoleDatanode:    instanceapi.JoinSchema,
+var joinKinds = map[antdb.Role][]instanceapi.JoinKind{
+	antdb.RoleCoordinator: {instanceapi.JoinCopy},
+	antdb.RoleDatanode:    {instanceapi.JoinSchema, instanceapi.JoinClone},
 }
 
 // Join makes the data of a node that is added, or keeps what was made. It never waits: the status tells how far it is.
 func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
-	if !m.o.Launch.Join || joinKinds[m.o.Launch.Role] != j.Kind {
+	if !m.o.Launch.Join || !slices.Contains(joinKinds[m.o.Launch.Role], j.Kind) {
 		return serve.Never("%s, which is a %s, does not join by %q", m.o.Launch.Node, m.o.Launch.Role, j.Kind)
 	}
 	if j.Token == "" || j.From == "" && !j.Keep {
 		return serve.Never("a join needs a token and the host of the node to copy from")
+	}
+	if j.Kind == instanceapi.JoinClone && !j.Keep && (j.Slot == "" || j.Mark == "") {
+		return serve.Never("a clone needs a slot and the name of a restore point")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,6 +48,7 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 	if err := m.mayJoin(); err != nil {
 		return err
 	}
+	m.counts.joinKind = j.Kind
 	again := m.known.join.Phase == instanceapi.JoinMade || m.joinAgain
 	m.known.join = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}
 	m.tell()
@@ -169,11 +175,16 @@ func (m *Manager) makeJoined(ctx context.Context, major int, j instanceapi.Join)
 	maker.Join = j.Token
 	filler := join.Filler{
 		Engine: m.engine, From: j.From, Init: maker.Init, Sockets: m.o.Paths.Sockets, Children: m.children,
-		Output: supervise.NewOutput(m.o.ServerLog), Step: m.joinStep, Pause: firstJoinRetry, Log: m.log,
+		Output: supervise.NewOutput(m.o.ServerLog), Step: m.joinStep, Pause: firstJoinRetry, Log: m.log, Major: major,
+		Following: pgconf.Recovery{Primary: j.From, ApplicationName: m.o.Launch.Node, Slot: j.Slot, Mark: j.Mark, Action: "promote"},
 	}
-	maker.Fill = filler.Schema
-	if j.Kind == instanceapi.JoinCopy {
+	switch j.Kind {
+	case instanceapi.JoinCopy:
 		maker.Fill = filler.Copy
+	case instanceapi.JoinClone:
+		maker.Fill = filler.Clone
+	case instanceapi.JoinSchema:
+		maker.Fill = filler.Schema
 	}
 	return maker.Make(ctx, step)
 }

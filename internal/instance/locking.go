@@ -67,6 +67,7 @@ func (m *Manager) presentScaling(s *instanceapi.Status) {
 		j := m.known.join
 		s.Join = &j
 	}
+	s.Split, s.Clean = m.splitter.Status()
 	if m.facts.draining {
 		d := m.drain.status
 		s.Drain = &d

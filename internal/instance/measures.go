@@ -48,6 +48,7 @@ func (s metricsSource) Present() metrics.Present {
 type counts struct {
 	joinsMade, joinsFailed int
 	joinTook               time.Duration
+	joinKind               instanceapi.JoinKind // of the last one
 	endedSessions          int
 }
 
@@ -61,9 +62,9 @@ func (m *Manager) measureOperations(p *metrics.Present, status *instanceapi.Stat
 		p.Drain = &metrics.Drain{Draining: m.facts.draining, Sessions: m.drain.status.Sessions, Ended: m.counts.endedSessions}
 	case antdb.RoleDatanode:
 	}
-	if m.o.Launch.Join {
+	if m.counts.joinKind != "" {
 		p.Join = &metrics.Join{
-			Kind: string(joinKinds[m.o.Launch.Role]), Running: m.known.join.Phase == instanceapi.JoinRunning,
+			Kind: string(m.counts.joinKind), Running: m.known.join.Phase == instanceapi.JoinRunning,
 			Made: m.counts.joinsMade, Failed: m.counts.joinsFailed, Took: m.counts.joinTook,
 		}
 	}

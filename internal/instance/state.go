@@ -36,6 +36,7 @@ type known struct {
 	restartFor, escapeFor string
 	join                  instanceapi.JoinStatus
 	stalePrepared         []string
+	slots                 []string
 	news                  publish.News
 }
 
@@ -84,6 +85,12 @@ func report(s instanceapi.Status) string {
 	if s.Drain != nil {
 		s.Drain = &instanceapi.DrainStatus{Token: s.Drain.Token, Done: s.Drain.Done}
 	}
+	if s.Split != nil {
+		s.Split = &instanceapi.SplitStatus{Token: s.Split.Token, Phase: s.Split.Phase}
+	}
+	if s.Clean != nil {
+		s.Clean = &instanceapi.CleanStatus{Token: s.Clean.Token, Phase: s.Clean.Phase}
+	}
 	if s.Move != nil {
 		s.Move = &instanceapi.MoveStatus{Token: s.Move.Token, Phase: s.Move.Phase}
 	}
@@ -131,6 +138,7 @@ func (m *Manager) present() instanceapi.Status {
 		StalePrepared:    m.known.stalePrepared,
 		Volume:           m.dataVolume(),
 		Move:             m.mover.Status(),
+		Slots:            m.known.slots,
 	}
 	m.presentScaling(&s)
 	if f.role.HoldsCatalog() {

@@ -83,6 +83,8 @@ func (m *Manager) ask(ctx context.Context) {
 	m.noteDigest(ctx, db)
 	m.noteDrain(ctx, db)
 	m.notePrepared(ctx, db)
+	m.noteSlots(ctx, db)
+	m.keepReady()
 	position, err := db.Position(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()

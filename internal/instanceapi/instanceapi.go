@@ -31,6 +31,9 @@ const (
 	PathJoin        = "/v1/join"        // POST Join → 202; progress in Status.Join; joined nodes only
 	PathDrain       = "/v1/drain"       // PUT Drain → DrainStatus; coordinators only
 	PathMove        = "/v1/move"        // POST Move → 202; progress in Status.Move; gc only
+	PathFeed        = "/v1/feed"        // PUT Feed → FeedStatus; datanodes only
+	PathSplit       = "/v1/split"       // POST Split → 202; progress in Status.Split; gc only
+	PathClean       = "/v1/clean"       // POST Clean → 202; progress in Status.Clean; gc only
 	PathEmpty       = "/v1/empty/"      // GET PathEmpty + name of a datanode → Emptiness; gc only
 )
 
@@ -93,6 +96,10 @@ type Status struct {
 	Move  *MoveStatus  `json:"move,omitempty"`
 	Drain *DrainStatus `json:"drain,omitempty"`
 	Join  *JoinStatus  `json:"join,omitempty"`
+	// Split and Clean are told by gc. Slots are those for copies that a datanode has, told by datanodes.
+	Split *SplitStatus `json:"split,omitempty"`
+	Clean *CleanStatus `json:"clean,omitempty"`
+	Slots []string     `json:"slots,omitempty"`
 	// StalePrepared are the gids of prepared transactions that are on this server for longer than ten seconds.
 	StalePrepared []string `json:"stalePrepared,omitempty"`
 	// Volume is the file system of the data directory. Like LSN it never wakes the operator.

@@ -44,16 +44,23 @@ const (
 	JoinCopy JoinKind = "Copy"
 	// JoinSchema makes an empty datanode that holds the schema and the roles of another one.
 	JoinSchema JoinKind = "Schema"
+	// JoinClone makes a datanode as a physical copy of another one that follows it, until the restore point Mark comes in
+	// the log: there it becomes a primary. It needs no lock: the log carries DDL too.
+	JoinClone JoinKind = "Clone"
 )
 
 // Join asks the instance of a node that is added to make its data. An instance with EnvJoin makes none before it is
-// asked. The same Token is obeyed once; another one throws away what was made before, unless that is kept. It must be
-// asked for only while the lock that keeps DDL out is held.
+// asked. The same Token is obeyed once; another one throws away what was made before, unless that is kept. Copy and Schema
+// must be asked for only while the lock that keeps DDL out is held.
 type Join struct {
 	Token string   `json:"token"`
 	Kind  JoinKind `json:"kind"`
 	// From is the host of the node that is copied.
 	From string `json:"from"`
+	// Slot on From keeps the log for a Clone.
+	Slot string `json:"slot,omitempty"`
+	// Mark is the name of the restore point at which a Clone becomes a primary.
+	Mark string `json:"mark,omitempty"`
 	// Keep says that what was made with this Token is part of the cluster from now on, and is never thrown away.
 	Keep bool `json:"keep,omitempty"`
 }

@@ -59,6 +59,10 @@ const (
 	Operator = "antdb-operator"
 )
 
+// SplitPrefix begins the names of what the instances of datanodes make while these are divided: replication slots and
+// restore points. Slots with other names are somebody else's.
+const SplitPrefix = "antdb_split_"
+
 // Values of LabelInstanceRole and LabelVolume.
 const (
 	InstancePrimary = "primary"

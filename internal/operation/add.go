@@ -14,8 +14,16 @@ import (
 
 // procedure lists the steps of an operation.
 func procedure(op *v1alpha1.AntDBOperation) []step {
-	if op.Spec.PlanOnly {
+	switch {
+	case splits(op) && op.Spec.PlanOnly:
+		return []step{{StepPlan, planSplit}}
+	case op.Spec.PlanOnly:
 		return []step{{StepPlan, planRows}}
+	case splits(op):
+		return []step{
+			{StepCheck, checkSplit}, {StepCreateInstances, createInstances}, {StepClone, clone}, {StepCatchUp, catchUp},
+			{StepSplit, split}, {StepRegister, register}, {StepKeep, keep}, {StepClean, clean},
+		}
 	}
 	coordinators := role(op) == antdb.RoleCoordinator
 	switch op.Spec.Type {
@@ -150,7 +158,7 @@ func start(r *run) outcome {
 // register waits until gc and every coordinator, the new ones too, hold the new nodes in their catalogs: Arrange puts
 // them there.
 func register(r *run) outcome {
-	if name, lost := r.unmade(); lost {
+	if name, lost := r.unmade(); lost && !splits(r.op) {
 		return again(StepLockDDL, "%s lost its data", name)
 	}
 	if len(r.behind()) > 0 {
@@ -210,7 +218,10 @@ func (r *run) kept() bool {
 }
 
 func (r *run) kind() instanceapi.JoinKind {
-	if role(r.op) == antdb.RoleCoordinator {
+	switch {
+	case splits(r.op):
+		return instanceapi.JoinClone
+	case role(r.op) == antdb.RoleCoordinator:
 		return instanceapi.JoinCopy
 	}
 	return instanceapi.JoinSchema

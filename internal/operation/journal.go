@@ -32,6 +32,10 @@ const (
 	StepJudge           = "Judge"
 	StepForget          = "Forget"
 	StepPlan            = "Plan"
+	StepClone           = "Clone"
+	StepCatchUp         = "CatchUp"
+	StepSplit           = "Split"
+	StepClean           = "Clean"
 	// StepUndo and StepDiscard come last where an operation is undone.
 	StepUndo    = "Undo"
 	StepDiscard = "Discard"
@@ -233,6 +237,8 @@ func (r *run) tell(name string) {
 		r.event(false, v1alpha1.EventDDLUnlocked, "%s: DDL runs again", r.op.Name)
 	case StepKeep:
 		r.event(false, v1alpha1.EventNodeAdded, "%s: %s is part of the cluster", r.op.Name, list(r.nodes()))
+	case StepSplit:
+		r.event(false, v1alpha1.EventDatanodesSplit, "%s: %s hold equal shares", r.op.Name, list(slices.Concat(r.sources(), r.nodes())))
 	case StepStop:
 		r.event(false, v1alpha1.EventNodeRemoved, "%s: %s is out of the cluster and stopped", r.op.Name, list(r.nodes()))
 	}

@@ -22,10 +22,7 @@ const pause = 30
 
 // move is what gc is asked for.
 func (r *run) move() instanceapi.Move {
-	m := instanceapi.Move{Token: r.token(), MaxPauseMillis: 5000}
-	if r.op.Spec.MaxPause != nil {
-		m.MaxPauseMillis = r.op.Spec.MaxPause.Duration.Milliseconds()
-	}
+	m := instanceapi.Move{Token: r.token(), MaxPauseMillis: r.maxPause()}
 	switch all := r.active(antdb.RoleDatanode); r.op.Spec.Type {
 	case v1alpha1.OperationAddNodes:
 		m.From = r.active(antdb.RoleDatanode, r.op.Spec.Nodes...)
@@ -37,6 +34,15 @@ func (r *run) move() instanceapi.Move {
 	case v1alpha1.OperationEvictNodes:
 	}
 	return m
+}
+
+// maxPause is how long statements may be held back while locks are waited for, in milliseconds.
+func (r *run) maxPause() int64 {
+	const usual = 5000
+	if r.op.Spec.MaxPause != nil {
+		return r.op.Spec.MaxPause.Duration.Milliseconds()
+	}
+	return usual
 }
 
 // planned asks gc what would be moved. The token differs from that of the move itself.

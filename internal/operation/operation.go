@@ -78,6 +78,18 @@ type Drain struct {
 // Move asks gc to move rows.
 type Move struct{ instanceapi.Move }
 
+// Feed asks a datanode to keep its log for copies of it.
+type Feed struct {
+	Node string
+	instanceapi.Feed
+}
+
+// Split asks gc to divide datanodes with new ones, and Clean to remove what lies twice after that.
+type (
+	Split struct{ instanceapi.Split }
+	Clean struct{ instanceapi.Clean }
+)
+
 // To is gc: the lock is held there.
 func (Lock) To() string { return antdb.GTMNode }
 
@@ -89,6 +101,15 @@ func (o Drain) To() string { return o.Node }
 
 // To is gc, which moves the rows.
 func (Move) To() string { return antdb.GTMNode }
+
+// To is the datanode that is copied.
+func (o Feed) To() string { return o.Node }
+
+// To is gc, which divides the datanodes.
+func (Split) To() string { return antdb.GTMNode }
+
+// To is gc: it knows what lies twice.
+func (Clean) To() string { return antdb.GTMNode }
 
 func (o Lock) String() string {
 	if o.Hold {
@@ -125,6 +146,30 @@ func (o Move) String() string {
 		return what
 	}
 }
+
+func (o Feed) String() string {
+	if len(o.Slots) == 0 {
+		return "let the log of " + o.Node + " go"
+	}
+	return "keep the log of " + o.Node + " for " + strings.Join(o.Slots, ", ")
+}
+
+func (o Split) String() string {
+	var what []string
+	for _, p := range o.Pairs {
+		what = append(what, p.Source+" with "+p.Target.Name)
+	}
+	text := "divide " + strings.Join(what, ", ") + " (" + o.Token + ")"
+	switch {
+	case o.Cancel:
+		return "stop before datanodes are divided (" + o.Token + ")"
+	case o.PlanOnly:
+		return "plan: " + text
+	}
+	return text
+}
+
+func (Clean) String() string { return "remove the rows that lie twice" }
 
 // Event is told on the cluster and on the operation.
 type Event struct {
@@ -163,6 +208,7 @@ func Next(op *v1alpha1.AntDBOperation, f *Facts) Decision {
 	}
 	r.keepDraining()
 	r.keepLock()
+	r.keepFeeding()
 	r.Members = spec.Sorted(r.Members)
 	return r.Decision
 }

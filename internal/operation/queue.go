@@ -72,8 +72,19 @@ func Arrange(want *spec.Cluster, op *v1alpha1.AntDBOperation) {
 		case v1alpha1.MemberLeaving:
 			gone := concerned && op.Status.Phase == v1alpha1.OperationRunning && op.Status.PointOfNoReturn
 			n.Registered, n.Stopped = !gone, gone && begun(op, StepStop)
-		case v1alpha1.MemberActive, v1alpha1.MemberRetained:
+		case v1alpha1.MemberActive:
+			if concerned {
+				arrangeDivided(n, op)
+			}
+		case v1alpha1.MemberRetained:
 		}
+	}
+}
+
+// arrangeDivided: new datanodes are members before anything is divided, and gc registers them itself.
+func arrangeDivided(n *spec.Node, op *v1alpha1.AntDBOperation) {
+	if splits(op) && !op.Spec.PlanOnly && !finished(op, StepSplit) {
+		n.Registered, n.Pending = false, begun(op, StepSplit)
 	}
 }
 
@@ -125,7 +136,16 @@ func Refusal(op *v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alpha1
 			return fmt.Sprintf("spec.nodes: %q is %s: allowed are active nodes", name, strings.ToLower(string(m.State)))
 		}
 	}
+	if why := r.refusedSplit(); why != "" {
+		return why
+	}
 	return r.refusedCount()
+}
+
+// RefusedSplit tells why the strategy Split cannot do what the counts ask for; empty if it can, or is not asked for.
+func RefusedSplit(s v1alpha1.AntDBOperationSpec, members []v1alpha1.MemberStatus) string {
+	r := run{op: &v1alpha1.AntDBOperation{Spec: s}, f: &Facts{Members: members}}
+	return r.refusedSplit()
 }
 
 // refusedCount keeps the numbers of nodes within what the engine can do.
@@ -170,7 +190,11 @@ func Wanted(want *spec.Cluster, members []v1alpha1.MemberStatus, taken []string)
 }
 
 func ordered(want *spec.Cluster, kind v1alpha1.OperationType, nodes []string) v1alpha1.AntDBOperationSpec {
-	return v1alpha1.AntDBOperationSpec{Cluster: want.Name, Type: kind, Nodes: nodes, Strategy: v1alpha1.StrategyRedistribute}
+	s := v1alpha1.AntDBOperationSpec{Cluster: want.Name, Type: kind, Nodes: nodes, Strategy: v1alpha1.StrategyRedistribute}
+	if kind == v1alpha1.OperationAddNodes && role(&v1alpha1.AntDBOperation{Spec: s}) == antdb.RoleDatanode && want.Strategy != "" {
+		s.Strategy = want.Strategy
+	}
+	return s
 }
 
 // free are the lowest names of a role that are not used.

@@ -87,6 +87,9 @@ func (r *run) stay() []string {
 // undone tells what is not undone yet, and undoes it.
 func (r *run) undone() []string {
 	waiting := r.stayed()
+	if splits(r.op) && !r.op.Spec.PlanOnly {
+		waiting = append(waiting, r.undivided()...)
+	}
 	if m := r.moveStatus(); m != nil && m.Phase == instanceapi.MoveRunning {
 		order := r.move()
 		order.Cancel = true
@@ -104,6 +107,22 @@ func (r *run) undone() []string {
 	}
 	if !answers && role(r.op) == antdb.RoleDatanode && r.op.Status.Move != nil {
 		waiting = append(waiting, "gc does not answer whether it still moves rows")
+	}
+	return waiting
+}
+
+// undivided makes new datanodes joining ones again, so that they are discarded, and lets the sources give up the log that
+// they keep. An operation is undone only while nothing was divided.
+func (r *run) undivided() []string {
+	var waiting []string
+	r.turn(r.nodes(), v1alpha1.MemberActive, v1alpha1.MemberJoining)
+	for _, name := range r.nodes() {
+		if r.written(name, v1alpha1.MemberActive) {
+			waiting = append(waiting, name+" becomes no member")
+		}
+	}
+	if e := entry(&r.op.Status, StepClone); e != nil && e.StartedAt != nil {
+		waiting = append(waiting, r.fed()...)
 	}
 	return waiting
 }

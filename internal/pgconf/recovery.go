@@ -24,9 +24,10 @@ type Recovery struct {
 	Slot string
 	// RestoreCommand fetches archived segments.
 	RestoreCommand string
-	// Barrier is where a restore ends; empty for the end of the archive.
-	Barrier string
-	// Action at the barrier: pause, promote or shutdown.
+	// Barrier is where a restore ends; empty for the end of the archive. Mark is the same as a restore point by name, which
+	// ends the following of a standby too.
+	Barrier, Mark string
+	// Action at the barrier or mark: pause, promote or shutdown.
 	Action string
 }
 
@@ -71,6 +72,7 @@ func (r Recovery) settings() map[string]string {
 		"primary_slot_name":       r.Slot,
 		"restore_command":         r.RestoreCommand,
 		"recovery_target_barrier": r.Barrier,
+		"recovery_target_name":    r.Mark,
 		"recovery_target_action":  r.Action,
 	} {
 		if value != "" {

@@ -104,7 +104,7 @@ func (p *planner) facts(now metav1.Time) operation.Facts {
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		x := operation.Node{Going: n.pod != nil && n.pod.DeletionTimestamp != nil, Down: n.dead(), Exists: p.exists(n), Volumes: len(p.claimsOf(n.Name)) > 0, Status: n.status, Serving: n.serving(), Why: n.why()}
-		for _, row := range p.topology.Nodes {
+		for _, row := range slices.Concat(p.topology.Nodes, p.topology.Pending) {
 			if row.Name == n.Name {
 				x.Host = row.Host
 			}
@@ -247,6 +247,10 @@ func (p *planner) scale(now metav1.Time) {
 		return
 	}
 	what := asked(&s)
+	if why := operation.RefusedSplit(s, p.plan.Status.Members); why != "" {
+		p.stuck = what + ", but " + why
+		return
+	}
 	if why := operation.Standing(p.snap.Operations, s, p.plan.Status.Members); why != "" {
 		p.stuck = what + ", but " + why
 		return

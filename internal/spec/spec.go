@@ -51,8 +51,13 @@ type Cluster struct {
 	EvictAfter *metav1.Duration
 	// OperationHistory is how many operations that have ended are kept.
 	OperationHistory int
+	// Strategy for the rows of datanodes that are added because of the count.
+	Strategy v1alpha1.RebalanceStrategy
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
+
+	datanodeSize  resource.Quantity
+	datanodeSizes map[string]resource.Quantity // of nodes that differ
 }
 
 // NetworkPolicy is whom to let in besides the cluster itself; a nil one means that none is written.
@@ -79,6 +84,8 @@ type Node struct {
 	// Registered says that the node stands in the catalogs. Stopped nodes lose their pods and Services, Discarded ones
 	// their volumes too. An operation decides these three while it runs.
 	Registered, Stopped, Discarded bool
+	// Pending says that the node may stand in the catalogs already or not: gc registers it itself at the right moment.
+	Pending bool
 }
 
 // Counts tells whether the cluster needs the node to be Ready.
@@ -103,21 +110,28 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 	s := &c.Spec
 	out := Cluster{
 		Name: c.Name, Namespace: c.Namespace, UID: string(c.UID), Generation: c.Generation,
-		Addressing:      or(s.Addressing, v1alpha1.AddressingDNS),
-		PullPolicy:      or(s.ImagePullPolicy, corev1.PullIfNotPresent),
-		PullSecrets:     s.ImagePullSecrets,
-		EngineUser:      or(s.EngineUser, 26),
-		SuperuserSecret: naming.SuperuserSecret(c.Name),
-		Retain:          s.VolumeRetention == v1alpha1.VolumeRetentionRetain,
-		AntiAffinity:    or(s.Affinity.PodAntiAffinity, "preferred"),
-		TopologyKey:     or(s.Affinity.TopologyKey, corev1.LabelHostname),
-		EscapeGTMWait:   names(c.Annotations[v1alpha1.AnnotationEscapeGTMWait]),
-		Wanted:          map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
-		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
-		Retention:       duration(s.Retention, defaultRetention),
-		EvictAfter:      s.Coordinators.EvictAfter,
-
+		Addressing:       or(s.Addressing, v1alpha1.AddressingDNS),
+		PullPolicy:       or(s.ImagePullPolicy, corev1.PullIfNotPresent),
+		PullSecrets:      s.ImagePullSecrets,
+		EngineUser:       or(s.EngineUser, 26),
+		SuperuserSecret:  naming.SuperuserSecret(c.Name),
+		Retain:           s.VolumeRetention == v1alpha1.VolumeRetentionRetain,
+		AntiAffinity:     or(s.Affinity.PodAntiAffinity, "preferred"),
+		TopologyKey:      or(s.Affinity.TopologyKey, corev1.LabelHostname),
+		EscapeGTMWait:    names(c.Annotations[v1alpha1.AnnotationEscapeGTMWait]),
+		Wanted:           map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
+		DrainTimeout:     duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
+		Retention:        duration(s.Retention, defaultRetention),
+		EvictAfter:       s.Coordinators.EvictAfter,
 		OperationHistory: int(or(s.OperationHistoryLimit, defaultOperationHistory)),
+		Strategy:         or(s.Datanodes.Strategy, v1alpha1.StrategyRedistribute),
+		datanodeSize:     size(s.Datanodes.Storage.Size),
+		datanodeSizes:    map[string]resource.Quantity{},
+	}
+	for _, o := range s.Datanodes.Overrides {
+		if o.Storage != nil {
+			out.datanodeSizes[o.Name] = size(o.Storage.Size)
+		}
 	}
 	if s.SuperuserSecret != nil {
 		out.SuperuserSecret, out.SuperuserSecretGiven = s.SuperuserSecret.Name, true
@@ -260,6 +274,14 @@ func (c *Cluster) Node(name string) (Node, bool) {
 	return Node{}, false
 }
 
+// DataBytes is the size of the volume that a datanode of that name has or would get.
+func (c *Cluster) DataBytes(name string) int64 {
+	if q, differs := c.datanodeSizes[name]; differs {
+		return q.Value()
+	}
+	return c.datanodeSize.Value()
+}
+
 // Count of the nodes in a role that are part of the cluster.
 func (c *Cluster) Count(role antdb.Role) int {
 	n := 0
@@ -276,7 +298,7 @@ func (c *Cluster) Count(role antdb.Role) int {
 func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok bool) {
 	primary := c.primary()
 	for _, n := range c.Nodes {
-		if !n.Registered {
+		if !n.Registered && !n.Pending {
 			continue
 		}
 		host := naming.Host(naming.HeadlessService(c.Name, n.Name), c.Namespace)
@@ -285,11 +307,16 @@ func (c *Cluster) Topology(clusterIP map[string]string) (t topology.Topology, ok
 				return topology.Topology{}, false
 			}
 		}
-		t.Nodes = append(t.Nodes, topology.Node{
+		row := topology.Node{
 			Name: n.Name, Type: antdb.TypeOf(n.Role), Host: host, Port: antdb.Port,
 			Primary: n.Name == primary,
 			GTM:     n.Role == antdb.RoleGTM,
-		})
+		}
+		if n.Registered {
+			t.Nodes = append(t.Nodes, row)
+		} else {
+			t.Pending = append(t.Pending, row)
+		}
 	}
 	return t, true
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,13 +47,32 @@ func (n Node) String() string {
 // Topology is the set of rows that every coordinator shall hold, in the order gc, coordinators, datanodes.
 type Topology struct {
 	Nodes []Node `json:"nodes"`
+	// Pending are rows that may be there or not, and are left alone either way: gc itself is about to make them, together
+	// with something else that belongs to the same transaction.
+	Pending []Node `json:"pending,omitempty"`
+}
+
+// Known is a catalog without the rows that may be there or not.
+func (t Topology) Known(have []Node) []Node {
+	pending := index(t.Pending)
+	return slices.DeleteFunc(slices.Clone(have), func(n Node) bool { _, is := pending[n.Name]; return is })
+}
+
+// Holds names what a catalog holds, so that it can be compared with the hash of this topology.
+func (t Topology) Holds(have []Node) string {
+	return Topology{Nodes: t.Known(have), Pending: t.Pending}.Hash()
 }
 
 // Hash names a topology; equal topologies have equal hashes whatever the order of their rows.
 func (t Topology) Hash() string {
-	rows := slices.Clone(t.Nodes)
-	slices.SortFunc(rows, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
-	text, err := json.Marshal(rows)
+	byName := func(rows []Node) []Node {
+		return slices.SortedFunc(slices.Values(rows), func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	}
+	var value any = byName(t.Nodes)
+	if len(t.Pending) > 0 {
+		value = [][]Node{byName(t.Nodes), byName(t.Pending)}
+	}
+	text, err := json.Marshal(value)
 	if err != nil { // a struct of strings, numbers and booleans always marshals
 		panic(err)
 	}
@@ -66,7 +86,7 @@ func (t Topology) Without(names ...string) Topology {
 		return t
 	}
 	rows := slices.DeleteFunc(slices.Clone(t.Nodes), func(n Node) bool { return slices.Contains(names, n.Name) })
-	return Topology{Nodes: rows}
+	return Topology{Nodes: rows, Pending: t.Pending}
 }
 
 // Statement is one autocommit statement with its reason. The engine refuses to change a node inside a transaction
@@ -167,6 +187,41 @@ func index(nodes []Node) map[string]Node {
 }
 
 func create(n Node) string { return "CREATE NODE " + Identifier(n.Name) + options(n) }
+
+// Create is the statement that makes a row on this node, or on others that it knows.
+func Create(n Node, on ...string) string {
+	sql := create(n)
+	if len(on) > 0 {
+		sql += " ON (" + list(on) + ")"
+	}
+	return sql
+}
+
+// Divide is the statement, for gc, that divides the tables of all databases: what lies on a datanode then lies on it and on
+// its copies, in equal shares.
+func Divide(copies map[string][]string) string {
+	var all []string
+	for _, source := range slices.Sorted(maps.Keys(copies)) {
+		all = append(all, Identifier(source)+" TO ("+list(copies[source])+")")
+	}
+	return "ALTER NODE DATA (" + strings.Join(all, ", ") + ")"
+}
+
+// CleanDivided is the statement, for gc and each database, that removes the rows that lie twice since then.
+const CleanDivided = "ALTER NODE DATA CLEAN"
+
+// On is a query that one other node answers.
+func On(node, query string) string {
+	return "EXECUTE DIRECT ON (" + Identifier(node) + ") " + Literal(query)
+}
+
+func list(names []string) string {
+	quoted := make([]string, 0, len(names))
+	for _, n := range names {
+		quoted = append(quoted, Identifier(n))
+	}
+	return strings.Join(quoted, ", ")
+}
 
 func alter(n Node) string { return "ALTER NODE " + Identifier(n.Name) + options(n) }
 

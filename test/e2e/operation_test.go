@@ -122,7 +122,7 @@ func (c *call) fault(words []string) (func(context.Context) error, error) {
 	case len(words) == 1 && words[0] == "operator":
 		return with(operator, "kill"), nil
 	case len(words) == 1 && words[0] == "sessions": // those that hold the lock or the pause
-		return with(sql, "gc", "select pg_terminate_backend(pid) from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move')"), nil
+		return with(sql, "gc", "select pg_terminate_backend(pid) from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move', 'antdb-split')"), nil
 	case len(words) == 2 && words[0] == "pod":
 		return with(deletePod, words[1]), nil
 	case len(words) == 2 && words[0] == "server":

@@ -21,8 +21,12 @@ func Ended(o *v1alpha1.AntDBOperation) bool {
 	return false
 }
 
-// moveStep is the step that moves rows. It takes so much longer than the others that it counts as four times all of them.
-const moveStep = "MoveRows"
+// moveStep and copyStep are the steps that move or copy rows. They take so much longer than the others that they count as
+// four times all of them.
+const (
+	moveStep = "MoveRows"
+	copyStep = "Clone"
+)
 
 // share of an operation that is done. The step that moves rows counts by bytes, the others are all the same.
 func share(o *v1alpha1.AntDBOperation) float64 {
@@ -33,7 +37,7 @@ func share(o *v1alpha1.AntDBOperation) float64 {
 	total, done := 0.0, 0.0
 	for _, s := range o.Status.Steps {
 		of := 1.0
-		if s.Name == moveStep {
+		if s.Name == moveStep || s.Name == copyStep {
 			of = float64(max(weight*(len(o.Status.Steps)-1), 1))
 		}
 		total += of
@@ -210,6 +214,10 @@ func Operation(s Style, o *v1alpha1.AntDBOperation, tables int) string {
 	if len(o.Status.Steps) > 0 {
 		l.add()
 		s.steps(l, o)
+	}
+	if x := o.Status.Split; x != nil && len(x.Sources) > 0 {
+		l.add()
+		s.split(l, x)
 	}
 	if m := o.Status.Move; m != nil {
 		l.add()

@@ -59,6 +59,9 @@ type Scaling interface {
 	Drain(ctx context.Context, d instanceapi.Drain) (instanceapi.DrainStatus, error)
 	Move(ctx context.Context, m instanceapi.Move) error
 	Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error)
+	Feed(ctx context.Context, f instanceapi.Feed) (instanceapi.FeedStatus, error)
+	Split(ctx context.Context, s instanceapi.Split) error
+	Clean(ctx context.Context, c instanceapi.Clean) error
 }
 
 // Dialer gives a client for the instance manager at an address (host and port).

@@ -161,6 +161,12 @@ func instruct(ctx context.Context, i Instance, o operation.Order) error {
 		_, err = i.Drain(ctx, o.Drain)
 	case operation.Move:
 		err = i.Move(ctx, o.Move)
+	case operation.Feed:
+		_, err = i.Feed(ctx, o.Feed)
+	case operation.Split:
+		err = i.Split(ctx, o.Split)
+	case operation.Clean:
+		err = i.Clean(ctx, o.Clean)
 	default:
 		err = fmt.Errorf("no way to order %T", o)
 	}

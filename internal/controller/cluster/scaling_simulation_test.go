@@ -34,8 +34,13 @@ func mishaps() map[string]func(*scene, *rand.Rand) {
 		return all[r.IntN(len(all))].Name
 	}
 	return map[string]func(*scene, *rand.Rand){
-		"nothing":            func(*scene, *rand.Rand) {},
-		"the counts change":  func(s *scene, r *rand.Rand) { s.counts(r.Int32N(3)+1, r.Int32N(3)+1) },
+		"nothing":           func(*scene, *rand.Rand) {},
+		"the counts change": func(s *scene, r *rand.Rand) { s.counts(r.Int32N(3)+1, r.Int32N(3)+1) },
+		"datanodes shall be divided": func(s *scene, r *rand.Rand) {
+			s.divide(s.cluster().Spec.Datanodes.Count * (r.Int32N(2) + 1))
+		},
+		"datanodes are busy": func(s *scene, r *rand.Rand) { s.world.BusySplits = r.IntN(4) },
+		"a split fails":      func(s *scene, _ *rand.Rand) { s.world.FailSplits = 1 },
 		"a server is killed": func(s *scene, r *rand.Rand) { s.world.Kill(member(s, r)) },
 		"a pod is deleted":   func(s *scene, r *rand.Rand) { s.deletePod(member(s, r)) },
 		"an instance cannot be reached": func(s *scene, r *rand.Rand) {
@@ -114,7 +119,8 @@ func TestWhateverHappensOperationsAreCompletedOrUndone(t *testing.T) {
 // calmAfter ends every mishap and asks for some counts once more.
 func (s *scene) calmAfter(r *rand.Rand) {
 	s.api.Refuse = nil
-	s.world.FailJoins, s.world.FailMoves = 0, 0
+	s.world.FailJoins, s.world.FailMoves, s.world.FailSplits, s.world.BusySplits = 0, 0, 0, 0
+	s.change(func(c *v1alpha1.AntDBCluster) { c.Spec.Datanodes.Strategy = v1alpha1.StrategyRedistribute })
 	s.counts(r.Int32N(3)+1, r.Int32N(3)+1)
 }
 
@@ -134,4 +140,5 @@ func (s *scene) complete() {
 		s.t.Errorf("members %v for the counts %d and %d", s.members(), c.Spec.Coordinators.Count, c.Spec.Datanodes.Count)
 	}
 	s.has(nodes...)
+	s.tidy()
 }

@@ -105,20 +105,33 @@ func (k *Keeper) Equal() bool {
 	return k.equal
 }
 
+// Coordinators are the topology's coordinators, without gc.
+func (k *Keeper) Coordinators() []topology.Node {
+	return k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeCoordinator && !n.GTM })
+}
+
 // Datanodes are the names of the topology's datanodes.
 func (k *Keeper) Datanodes() []string {
+	var names []string
+	for _, n := range k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode }) {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+func (k *Keeper) nodes(of func(topology.Node) bool) []topology.Node {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.given == nil {
 		return nil
 	}
-	var names []string
+	var found []topology.Node
 	for _, n := range k.given.Nodes {
-		if n.Type == antdb.TypeDatanode {
-			names = append(names, n.Name)
+		if of(n) {
+			found = append(found, n)
 		}
 	}
-	return names
+	return found
 }
 
 // Status is what the instance tells of its catalog.
@@ -151,6 +164,7 @@ func (k *Keeper) run(ctx context.Context, db Database, given *memory) (have []to
 	if err != nil {
 		return nil, nil, err
 	}
+	have = given.Known(have)
 	todo, err := topology.Diff(k.Self, have, given.Nodes)
 	if err != nil {
 		return have, nil, err
@@ -170,6 +184,7 @@ func (k *Keeper) run(ctx context.Context, db Database, given *memory) (have []to
 	if err != nil {
 		return nil, ran, err
 	}
+	have = given.Known(have)
 	if left := topology.Differences(have, given.Nodes); len(left) > 0 {
 		return have, ran, fmt.Errorf("it still differs: %s", strings.Join(left, "; "))
 	}
@@ -200,7 +215,7 @@ func (k *Keeper) note(given *memory, have []topology.Node, failure error) error 
 	if have == nil { // it could not be read, which says nothing about what is in it
 		return nil
 	}
-	k.status.Have = topology.Topology{Nodes: have}.Hash()
+	k.status.Have = given.Holds(have)
 	if failure != nil {
 		k.equal = false
 		return nil

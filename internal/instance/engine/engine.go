@@ -85,10 +85,14 @@ func source(host string) string {
 		host, antdb.Port, antdb.Superuser)
 }
 
-// BaseBackup copies the data directory of another node. It is on disk when the program has ended.
-func (e Engine) BaseBackup(ctx context.Context, from, data, wal string) error {
+// BaseBackup copies the data directory of another node. It is on disk when the program has ended. slot keeps the log on
+// the other node for what follows it afterwards; empty without one.
+func (e Engine) BaseBackup(ctx context.Context, from, slot, data, wal string) error {
 	args := []string{
 		"-d", source(from), "--no-password", "-D", data, "--nodename", e.Node, "--wal-method=stream", "--checkpoint=fast",
+	}
+	if slot != "" {
+		args = append(args, "--slot", slot)
 	}
 	if wal != "" {
 		args = append(args, "--waldir", wal)

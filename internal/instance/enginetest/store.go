@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type content struct {
 	Nodes   []topology.Node   `json:"nodes"`
 	Roles   map[string]string `json:"roles"`
 	Journal map[string]string `json:"journal"`
+	Slots   []string          `json:"slots"`
 }
 
 func (s *store) reload(file map[string]string) {
@@ -77,6 +79,16 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 		{"pg_control_checkpoint", position},
 		{"pg_file_settings", problems},
 		{"pg_hba_file_rules", problems},
+		{"pg_terminate_backend(active_pid)", nothing},
+		{"max_wal_senders", fewWorkers},
+		{"replication_slot", s.slots},
+		{"relname = 'adb_clean'", adbClean},
+		{"from adb_clean", none},
+		{"spcname", noNames},
+		{"datistemplate, not datallowconn", oneDatabase},
+		{"max_worker_processes", fewWorkers},
+		{"pg_database_size", sizes},
+		{"c.relpersistence = 'u'", noTables},
 		{"datallowconn order", allDatabases},
 		{"datallowconn", databases},
 		{"pgxc_lock_for_backup", lockDDL},
@@ -198,6 +210,56 @@ func problems(string) pgfake.Reply {
 
 func databases(string) pgfake.Reply {
 	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname")}, Rows: [][]string{{"postgres"}}}
+}
+
+// What an engine that can divide datanodes answers; it has no tables.
+func adbClean(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("relname")}, Rows: [][]string{{"adb_clean"}}}
+}
+
+func noNames(string) pgfake.Reply { return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("name")}} }
+
+func oneDatabase(string) pgfake.Reply {
+	return pgfake.Reply{
+		Columns: []pgfake.Column{pgfake.Text("datname"), pgfake.Bool("template"), pgfake.Bool("closed")},
+		Rows:    [][]string{{"postgres", "f", "f"}},
+	}
+}
+
+func fewWorkers(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Int("limit"), pgfake.Int("busy")}, Rows: [][]string{{"8", "8"}}}
+}
+
+func sizes(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("datname"), pgfake.Int("bytes")}, Rows: [][]string{{"postgres", "4096"}}}
+}
+
+func noTables(string) pgfake.Reply {
+	return pgfake.Reply{Columns: []pgfake.Column{
+		pgfake.Text("schema"), pgfake.Text("name"), pgfake.Text("locator"), pgfake.Bool("unlogged"), pgfake.Text("nodes"),
+	}}
+}
+
+func nothing(string) pgfake.Reply { return pgfake.Reply{} }
+
+var slotStatement = regexp.MustCompile(`pg_(create_physical|drop)_replication_slot\('([a-z0-9_]+)'`)
+
+// slots lists, makes and drops replication slots.
+func (s *store) slots(sql string) pgfake.Reply {
+	c := s.read()
+	if m := slotStatement.FindStringSubmatch(sql); m != nil {
+		c.Slots = slices.DeleteFunc(c.Slots, func(name string) bool { return name == m[2] })
+		if m[1] == "create_physical" {
+			c.Slots = append(c.Slots, m[2])
+		}
+		s.write(c)
+		return pgfake.Reply{}
+	}
+	r := pgfake.Reply{Columns: []pgfake.Column{pgfake.Text("slot_name")}}
+	for _, name := range c.Slots {
+		r.Rows = append(r.Rows, []string{name})
+	}
+	return r
 }
 
 func digest(string) pgfake.Reply {

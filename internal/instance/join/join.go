@@ -18,13 +18,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/antdb-operator/antdb-operator/internal/instance/durable"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
+	"github.com/antdb-operator/antdb-operator/internal/pgconf"
 )
 
 // Engine is the part of the engine's programs that is needed.
 type Engine interface {
-	BaseBackup(ctx context.Context, from, data, wal string) error
+	BaseBackup(ctx context.Context, from, slot, data, wal string) error
 	RecoverCopy(ctx context.Context, data string) error
 	DumpSchema(ctx context.Context, from, file string) error
 	LoadingServer(data, sockets string) *exec.Cmd
@@ -37,6 +39,9 @@ type Filler struct {
 	Engine Engine
 	// From is the host of the node that is copied.
 	From string
+	// Following is how a clone follows it; Major is the engine's PostgreSQL version.
+	Following pgconf.Recovery
+	Major     int
 	// Init makes an empty database.
 	Init func(ctx context.Context, data, wal string) error
 	// Sockets is the folder of the unix socket of a server that loads.
@@ -79,6 +84,18 @@ func (f Filler) patiently(ctx context.Context, what string, do func() error) err
 // replayed. A coordinator that started with them would roll them back on the datanodes while the source commits them, and
 // rows that were acknowledged would be gone. So both are left out before it is ever started as a coordinator.
 func (f Filler) Copy(ctx context.Context, data, wal string) error {
+	if err := f.copy(ctx, data, wal, ""); err != nil {
+		return err
+	}
+	f.Step("recovering the copy")
+	if err := f.Engine.RecoverCopy(ctx, data); err != nil {
+		return fmt.Errorf("recover copy of %s: %w", f.From, err)
+	}
+	return nothingPrepared(data, f.From)
+}
+
+// copy copies the data directory of the source.
+func (f Filler) copy(ctx context.Context, data, wal, slot string) error {
 	f.Step("copying the data directory of " + f.From)
 	err := f.patiently(ctx, "copy of "+f.From, func() error {
 		for _, folder := range []string{data, wal} {
@@ -86,19 +103,33 @@ func (f Filler) Copy(ctx context.Context, data, wal string) error {
 				return err
 			}
 		}
-		return f.Engine.BaseBackup(ctx, f.From, data, wal)
+		return f.Engine.BaseBackup(ctx, f.From, slot, data, wal)
 	})
+	if err == nil {
+		err = forget(data)
+	}
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", f.From, err)
 	}
-	if err := forget(data); err != nil {
-		return fmt.Errorf("copy %s: %w", f.From, err)
+	return nil
+}
+
+// Clone makes a datanode that follows its source from its first start on, until the restore point comes at which it
+// becomes a primary. Transactions that are prepared on the source end on both: the log says how.
+func (f Filler) Clone(ctx context.Context, data, wal string) error {
+	recovery := f.Following.Render(f.Major)
+	if len(recovery.Settings) > 0 {
+		return fmt.Errorf("clone %s: following a source is not known for PostgreSQL %d", f.From, f.Major)
 	}
-	f.Step("recovering the copy")
-	if err := f.Engine.RecoverCopy(ctx, data); err != nil {
-		return fmt.Errorf("recover copy of %s: %w", f.From, err)
+	if err := f.copy(ctx, data, wal, f.Following.Slot); err != nil {
+		return err
 	}
-	return nothingPrepared(data, f.From)
+	for name, text := range recovery.Files {
+		if err := durable.WriteFile(filepath.Join(data, name), []byte(text), 0o600); err != nil {
+			return fmt.Errorf("clone %s: %w", f.From, err)
+		}
+	}
+	return nil
 }
 
 // undecided is where a coordinator keeps the two-phase transactions that it has not finished.

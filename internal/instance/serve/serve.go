@@ -31,6 +31,9 @@ type Instance interface {
 	Drain(context.Context, instanceapi.Drain) (instanceapi.DrainStatus, error)
 	Move(context.Context, instanceapi.Move) error
 	Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error)
+	Feed(context.Context, instanceapi.Feed) (instanceapi.FeedStatus, error)
+	Split(context.Context, instanceapi.Split) error
+	Clean(context.Context, instanceapi.Clean) error
 }
 
 // Refusal is an error that has its own HTTP status. Every other error is answered with 500.
@@ -76,6 +79,9 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("POST "+instanceapi.PathJoin, post(http.StatusAccepted, i.Join))
 	v1.HandleFunc("PUT "+instanceapi.PathDrain, put(i.Drain))
 	v1.HandleFunc("POST "+instanceapi.PathMove, post(http.StatusAccepted, i.Move))
+	v1.HandleFunc("PUT "+instanceapi.PathFeed, put(i.Feed))
+	v1.HandleFunc("POST "+instanceapi.PathSplit, post(http.StatusAccepted, i.Split))
+	v1.HandleFunc("POST "+instanceapi.PathClean, post(http.StatusAccepted, i.Clean))
 	v1.HandleFunc("GET "+instanceapi.PathEmpty+"{datanode}", func(w http.ResponseWriter, r *http.Request) {
 		get(func(ctx context.Context) (instanceapi.Emptiness, error) { return i.Empty(ctx, r.PathValue("datanode")) })(w, r)
 	})

@@ -51,6 +51,14 @@ func (f *fake) Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, 
 func (f *fake) Drain(context.Context, instanceapi.Drain) (instanceapi.DrainStatus, error) {
 	return instanceapi.DrainStatus{}, nil
 }
+func (f *fake) Feed(_ context.Context, x instanceapi.Feed) (instanceapi.FeedStatus, error) {
+	return instanceapi.FeedStatus{Slots: x.Slots}, nil
+}
+
+func (f *fake) Split(context.Context, instanceapi.Split) error { return nil }
+
+func (f *fake) Clean(context.Context, instanceapi.Clean) error { return nil }
+
 func (f *fake) Move(context.Context, instanceapi.Move) error { return serve.NotYet("busy") }
 func (f *fake) Empty(_ context.Context, datanode string) (instanceapi.Emptiness, error) {
 	return instanceapi.Emptiness{Tables: []string{"app.public.t on " + datanode}}, nil

@@ -113,6 +113,22 @@ func (c *Client) Empty(ctx context.Context, datanode string) (instanceapi.Emptin
 	return e, c.do(ctx, http.MethodGet, instanceapi.PathEmpty+url.PathEscape(datanode), nil, &e)
 }
 
+// Feed asks a datanode to keep its log for copies of it, or to let it go.
+func (c *Client) Feed(ctx context.Context, f instanceapi.Feed) (instanceapi.FeedStatus, error) {
+	var s instanceapi.FeedStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathFeed, f, &s)
+}
+
+// Split asks gc to divide datanodes with copies of them; the instance reports what became of it.
+func (c *Client) Split(ctx context.Context, s instanceapi.Split) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathSplit, s, nil)
+}
+
+// Clean asks gc to remove rows that lie twice; the instance reports how far it is.
+func (c *Client) Clean(ctx context.Context, o instanceapi.Clean) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathClean, o, nil)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (err error) {
 	var body io.Reader
 	if in != nil {

@@ -20,6 +20,7 @@ func (w *World) Kill(node string) {
 	if p := w.node(node); p != nil && p.up() {
 		p.phase, p.left, p.boot, p.todo = instanceapi.StateStarting, 2, instanceapi.BootstrapState{}, nil
 		p.loseLock("the server ended")
+		p.crash()
 	}
 }
 

@@ -91,20 +91,25 @@ func (w *World) catalog(p *process) *instanceapi.CatalogStatus {
 			}
 		}
 		c.Have = topology.Topology{Nodes: p.disk.rows}.Hash()
+		if p.disk.given != nil {
+			c.Have = p.disk.given.Holds(p.disk.rows)
+		}
 	}
 	c.Drift, c.DriftSeen = p.drift, p.driftSeen
 	return c
 }
 
 func (p *process) repair() error {
-	differences := topology.Differences(p.disk.rows, p.disk.given.Nodes)
+	known := p.disk.given.Known(p.disk.rows)
+	differences := topology.Differences(known, p.disk.given.Nodes)
 	if len(differences) > 0 && p.equal {
 		p.drift, p.driftSeen = differences, p.driftSeen+1
 	}
-	if _, err := topology.Diff(p.Node, p.disk.rows, p.disk.given.Nodes); err != nil {
+	if _, err := topology.Diff(p.Node, known, p.disk.given.Nodes); err != nil {
 		return err
 	}
-	p.disk.rows, p.equal = slices.Clone(p.disk.given.Nodes), true
+	pending := slices.DeleteFunc(slices.Clone(p.disk.rows), func(n topology.Node) bool { return slices.Contains(known, n) })
+	p.disk.rows, p.equal = slices.Concat(p.disk.given.Nodes, pending), true
 	return nil
 }
 

@@ -15,12 +15,12 @@ func (w *World) judgeDrops(p *process) {
 	if p.disk.given == nil {
 		return
 	}
-	for _, row := range p.disk.rows {
+	for _, row := range p.disk.given.Known(p.disk.rows) {
 		if slices.ContainsFunc(p.disk.given.Nodes, func(n topology.Node) bool { return n.Name == row.Name }) {
 			continue
 		}
 		x := w.node(row.Name)
-		if x == nil || x.Join && x.disk.join.Phase != instanceapi.JoinKept {
+		if x == nil || x.Join && x.disk.join.Phase != instanceapi.JoinKept && (x.disk.joined == nil || x.disk.joined.Kind != instanceapi.JoinClone) {
 			continue
 		}
 		for table, on := range w.tables {
@@ -30,6 +30,15 @@ func (w *World) judgeDrops(p *process) {
 		}
 		if x.Role == antdb.RoleCoordinator && x.up() && (x.drain == nil || !x.drain.Done || len(w.Undecided[x.Node]) > 0) {
 			w.violate("%s is dropped from the catalog of %s while it works", row.Name, p.Node)
+		}
+	}
+}
+
+// judgeThrownAway: data of a node that tables lie on must not be made anew.
+func (w *World) judgeThrownAway(p *process) {
+	for table, on := range w.tables {
+		if slices.Contains(on, p.Node) {
+			w.violate("the data of %s is thrown away while it holds table %s", p.Node, table)
 		}
 	}
 }

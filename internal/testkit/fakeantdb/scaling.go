@@ -103,6 +103,18 @@ func (w *World) scalingStatus(p *process, s *instanceapi.Status) {
 	}
 	s.Volume = &instanceapi.Volume{Capacity: max(free, 1<<30), Free: free}
 	s.StalePrepared = w.Stale[p.Node]
+	s.Slots, s.Primary = p.disk.slots, p.disk.follows == ""
+	if s.Primary || p.close {
+		s.LSN = "0/10"
+	}
+	if p.split != nil {
+		x := *p.split
+		s.Split = &x
+	}
+	if p.clean != nil {
+		x := *p.clean
+		s.Clean = &x
+	}
 	if p.lock != nil {
 		l := *p.lock
 		s.Lock = &l
@@ -140,6 +152,12 @@ func (w *World) joinStep(p *process) bool {
 	if w.FailJoins > 0 || source == nil || !source.up() {
 		w.FailJoins = max(0, w.FailJoins-1)
 		p.disk.join.Phase, p.disk.join.Error = instanceapi.JoinFailed, "the copy broke off"
+		return true
+	}
+	if p.disk.joined.Kind == instanceapi.JoinClone {
+		if !w.cloned(p, source) {
+			p.disk.join.Phase, p.disk.join.Error = instanceapi.JoinFailed, "there is no slot for it"
+		}
 		return true
 	}
 	own := topology.Node{Name: p.Node, Type: antdb.TypeOf(p.Role), Host: "localhost", Port: antdb.Port}
@@ -294,6 +312,7 @@ func (i *Instance) Join(ctx context.Context, j instanceapi.Join) error {
 			w.violate("%s is asked to join again", p.Node)
 		case have.Token == j.Token:
 		default:
+			w.judgeThrownAway(p)
 			config := p.disk.config
 			*p.disk = volume{config: config, join: instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning, Step: "copying"}, joined: &j}
 			p.phase, p.left, p.equal = instanceapi.StateInitializing, 2, false

@@ -35,6 +35,7 @@ type World struct {
 	orders     int
 	violations []string
 	scaling
+	splitting
 }
 
 // volume is what outlives a pod.
@@ -50,6 +51,8 @@ type volume struct {
 	schema      int
 	join        instanceapi.JoinStatus
 	joined      *instanceapi.Join
+	slots       []string
+	follows     string // the datanode that a copy follows; empty for a primary
 }
 
 // process is the instance manager of one pod and its server.
@@ -72,6 +75,11 @@ type process struct {
 	move        *instanceapi.MoveStatus
 	moving      instanceapi.Move
 	drain       *instanceapi.DrainStatus
+	close       bool // a copy holds all that its source does
+	split       *instanceapi.SplitStatus
+	splitting   instanceapi.Split
+	promoted    bool // the copies have become primaries, and nothing is divided yet
+	clean       *instanceapi.CleanStatus
 }
 
 // Launch is how a pod starts an instance.
@@ -158,6 +166,9 @@ func (w *World) Step() {
 		}
 		w.lockStep(p)
 		w.moveStep(p)
+		w.followStep(p)
+		w.splitStep(p)
+		w.cleanStep(p)
 		p.drainStep()
 	}
 	if gc := w.node(antdb.GTMNode); gc != nil && gc.waits {
@@ -219,11 +230,7 @@ func (w *World) serves(p *process) bool {
 	if p == nil || !w.answers(p) || p.drain != nil || p.Join && p.disk.join.Phase != instanceapi.JoinKept {
 		return false
 	}
-	return !p.Role.HoldsCatalog() || p.disk.given != nil && same(p.disk.rows, p.disk.given.Nodes)
-}
-
-func same(a, b []topology.Node) bool {
-	return topology.Topology{Nodes: a}.Hash() == topology.Topology{Nodes: b}.Hash()
+	return !p.Role.HoldsCatalog() || p.disk.given != nil && p.disk.given.Holds(p.disk.rows) == p.disk.given.Hash()
 }
 
 func (w *World) violate(format string, args ...any) {
