@@ -150,13 +150,13 @@ else
 	kubectl delete namespace demo --ignore-not-found
 endif
 
-e2e: deploy bin/gotestsum ## the stories, on the stand-in or on ENGINE_HOME
-	ANTDB_E2E=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
+e2e: deploy bin/gotestsum bin/kubectl-antdb ## the stories, on the stand-in or on ENGINE_HOME
+	PATH=$(CURDIR)/bin:$$PATH ANTDB_E2E=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
 		bin/gotestsum --format testname -- -count=1 -timeout 75m ./test/e2e/...
 
-faults: deploy bin/gotestsum ## operations disturbed at every step of their journals: an hour, not part of make test
-	ANTDB_E2E=1 E2E_FAULTS=1 SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
-		bin/gotestsum --format testname -- -count=1 -timeout 90m -run 'TestStories/.*/(scaling|split)-disturbed$$' ./test/e2e/...
+faults: deploy bin/gotestsum ## operations disturbed at every step of their journals; not part of make test
+	ANTDB_E2E=1 E2E_STORIES='disturbed/*.txtar' SANDBOX=$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/$(SANDBOX)) ENGINE=$(ENGINE) E2E_IMAGE=$(ENGINE_IMAGE) \
+		bin/gotestsum --format testname -- -count=1 -timeout 120m -run TestStories ./test/e2e
 
 # The floor's servers run as user postgres, who must be able to read the engine.
 bench: deploy ## measure, as ratios in one run, and write docs/benchmarks.md; BENCH=FLAGS for a part of it

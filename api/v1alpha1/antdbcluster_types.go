@@ -132,6 +132,14 @@ type AntDBClusterSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	Retention *metav1.Duration `json:"retention,omitempty"`
+
+	// OperationHistoryLimit is how many AntDBOperations of this cluster that have ended are kept. Older ones are deleted,
+	// none before it was ended for 5 minutes, and never one that decides what the operator does next.
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	OperationHistoryLimit int32 `json:"operationHistoryLimit,omitempty"`
 }
 
 // Parameters maps names of postgresql.conf to values. Names are lower case, as the engine prints them.

@@ -46,6 +46,8 @@ const (
 	ReasonReplacingPod = "ReplacingPod"
 	// ReasonOperating: an AntDBOperation runs; the message names it and its step.
 	ReasonOperating = "Operating"
+	// ReasonOperationPending: an AntDBOperation waits to begin or is about to be made; the message says for what.
+	ReasonOperationPending = "OperationPending"
 	// ReasonOperationFailed: the counts differ from the nodes that there are, and the last operation for them did not
 	// succeed; the message says why and when it is tried again.
 	ReasonOperationFailed = "OperationFailed"

@@ -32,12 +32,13 @@ func (s *Session) Strangers(ctx context.Context, peers []netip.Addr) (int, error
 	return count, nil
 }
 
-// EndStrangers ends the sessions of applications. They are gone a moment later.
-func (s *Session) EndStrangers(ctx context.Context, peers []netip.Addr) error {
-	if err := s.Exec(ctx, "select pg_terminate_backend(pid) "+strangers(peers)); err != nil {
-		return fmt.Errorf("end sessions of applications: %w", err)
+// EndStrangers ends the sessions of applications and tells how many there were. They are gone a moment later.
+func (s *Session) EndStrangers(ctx context.Context, peers []netip.Addr) (int, error) {
+	var count int
+	if err := s.conn.QueryRow(ctx, "select count(pg_terminate_backend(pid))::int8 "+strangers(peers)).Scan(&count); err != nil {
+		return 0, fmt.Errorf("end sessions of applications: %w", explain(err))
 	}
-	return nil
+	return count, nil
 }
 
 // Undecided lists the two-phase transactions that this coordinator has not finished.

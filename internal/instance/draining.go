@@ -22,6 +22,8 @@ type draining struct {
 	status instanceapi.DrainStatus
 	// closed says that the server lets no application in any more, and graceOver that those that are in shall go.
 	closed, graceOver bool
+	// ended is how many sessions were told to go.
+	ended int
 	// lease ends the drain if nobody asks for it again, and grace the patience with sessions.
 	lease, grace *time.Timer
 }
@@ -129,9 +131,11 @@ func (m *Manager) noteDrain(ctx context.Context, db *dbadmin.Session) {
 	}
 	peers := m.peers.Addresses()
 	if d.graceOver {
-		if err := db.EndStrangers(ctx, peers); err != nil {
+		n, err := db.EndStrangers(ctx, peers)
+		if err != nil {
 			m.log.Warn("sessions not ended", "error", err)
 		}
+		m.noteEnded(d.status.Token, n)
 	}
 	count, err := db.Strangers(ctx, peers)
 	var undecided []string
@@ -147,6 +151,16 @@ func (m *Manager) noteDrain(ctx context.Context, db *dbadmin.Session) {
 	if m.drain.status.Token == d.status.Token {
 		m.drain.status.Sessions, m.drain.status.Undecided = count, undecided
 		m.drain.status.Done = m.drain.closed && d.closed && count == 0
+	}
+}
+
+// noteEnded counts sessions that were told to go. Nobody is let in any more, so that whoever is told again was told before.
+func (m *Manager) noteEnded(token string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.drain.status.Token == token && n > m.drain.ended {
+		m.counts.endedSessions += n - m.drain.ended
+		m.drain.ended = n
 	}
 }
 

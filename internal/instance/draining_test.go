@@ -35,12 +35,19 @@ func TestADrainedCoordinatorServesNoMoreLetsNobodyInAndEndsWhoIsLeft(t *testing.
 	r.await("it was told to end the session", func(s instanceapi.Status) bool {
 		return s.Drain.Sessions == 1 && strings.Contains(strings.Join(r.control.Events("sql"), "\n"), "pg_terminate_backend")
 	})
+	r.eventually("it is measured", func() bool {
+		d := r.Measures().Drain
+		return d.Draining && d.Sessions == 1 && d.Ended == 1
+	})
 	r.control.Off(enginetest.Stranger)
 	r.await("it is done", func(s instanceapi.Status) bool { return s.Drain.Done && s.Drain.Sessions == 0 })
 	if _, err := r.Drain(context.Background(), instanceapi.Drain{Token: "1", Stop: true}); err != nil {
 		t.Fatal(err)
 	}
 	r.awaitServing()
+	if d := r.Measures().Drain; d.Draining || d.Sessions != 0 || d.Ended != 1 {
+		t.Errorf("measured when it is over: %+v", d)
+	}
 	if strings.Contains(r.hba(), closed) {
 		t.Errorf("applications are still kept out:\n%s", r.hba())
 	}
@@ -94,6 +101,9 @@ func TestGcLocksEveryDatabaseAndTellsWhenItsServerDied(t *testing.T) {
 	})
 	r.control.Off(enginetest.Locked)
 	r.awaitLock(instanceapi.LockHeld)
+	if l := r.Measures().Lock; !l.Held || l.HeldFor <= 0 || l.Losses != 0 {
+		t.Errorf("measured while it is held: %+v", l)
+	}
 	_, err := r.Lock(context.Background(), instanceapi.Lock{Token: "2", Hold: true})
 	wantCode(t, err, http.StatusConflict)
 	if err := syscall.Kill(r.pid(), syscall.SIGKILL); err != nil {
@@ -101,6 +111,9 @@ func TestGcLocksEveryDatabaseAndTellsWhenItsServerDied(t *testing.T) {
 	}
 	if lost := r.awaitLock(instanceapi.LockLost); !strings.Contains(lost.Message, "was lost") {
 		t.Errorf("lock %+v", lost)
+	}
+	if l := r.Measures().Lock; l.Held || l.HeldFor != 0 || l.Losses != 1 {
+		t.Errorf("measured when it was lost: %+v", l)
 	}
 	r.awaitServing()
 	put(instanceapi.Lock{Token: "1", Hold: true})

@@ -79,14 +79,15 @@ func (k *kubernetes) OfCluster(string) cache.ListerWatcher {
 	}, k)
 }
 
-func (k *kubernetes) Patch(_ context.Context, _ string, _ types.PatchType, patch []byte, _ ...string) error {
+func (k *kubernetes) Patch(_ context.Context, _ string, _ types.PatchType, patch []byte, _ ...string) (*corev1.Pod, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.away {
-		return io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
 	k.patches = append(k.patches, string(patch))
-	return nil
+	pod := &corev1.Pod{}
+	return pod, json.Unmarshal(patch, pod)
 }
 
 // label is the value of the serving label that was written last.
@@ -102,6 +103,12 @@ func (k *kubernetes) label() string {
 	}
 	return value
 }
+
+// stale is how old a stream must be to come from a gc that is gone.
+const stale = 2 * time.Second
+
+// stuck is how long gc may not read from its nodes.
+const stuck = time.Second
 
 // rig is an instance manager on fake programs, with its volumes.
 type rig struct {
@@ -175,7 +182,7 @@ func (r *rig) start() {
 	timing.AwaitGTM, timing.FastStop, timing.WaitingStop = 0, 300*time.Millisecond, 50*time.Millisecond
 	timing.Linger = 10 * time.Millisecond
 	timing.Supervise.FirstBackoff = 20 * time.Millisecond
-	timing.Tend = time.Hour
+	timing.Tend, timing.Stale, timing.Stuck = time.Hour, stale, stuck
 	log := slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
 	r.Manager = instance.New(instance.Options{
 		Launch: r.launch, Paths: r.paths, Pods: r.k, Own: []netip.Addr{netip.MustParseAddr("192.0.2.1")},

@@ -62,6 +62,10 @@ type Timing struct {
 	Tend time.Duration
 	// AwaitGTM is how long the first start waits for gc.
 	AwaitGTM time.Duration
+	// Stale is how old a stream from gc must be, when gc accepts connections elsewhere, to come from the gc of before.
+	Stale time.Duration
+	// Stuck is how long gc may not read from its nodes, while it answers no statement, before its server is restarted.
+	Stuck time.Duration
 	// FastStop is how long a stop stays orderly, and WaitingStop the same on a gc that waits for its nodes.
 	FastStop, WaitingStop time.Duration
 	// Linger is how long the pod lives on after its server, so that late connection attempts are refused and not lost.
@@ -78,6 +82,8 @@ func DefaultTiming() Timing {
 		CheckDeadline: 3 * time.Second,
 		Tend:          time.Minute,
 		AwaitGTM:      5 * time.Second,
+		Stale:         5 * time.Second,
+		Stuck:         10 * time.Second,
 		FastStop:      4 * time.Second,
 		WaitingStop:   time.Second,
 		Linger:        time.Second,
@@ -130,6 +136,7 @@ type Manager struct {
 	joinAgain bool
 	drain     draining
 	feed      feeding
+	counts    counts
 	// stopCheck ends the check of the server's present life.
 	stopCheck context.CancelFunc
 }
@@ -150,7 +157,7 @@ func New(o Options) *Manager {
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.engine = engine.Engine{Children: m.children, Role: o.Launch.Role, Node: o.Launch.Node}
-	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn}
+	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn, GTMMoved: m.gtmMoved}
 	m.config = newConfigKeeper(m)
 	m.mover = newMover(m)
 	m.splitter = newSplitter(m)
@@ -187,6 +194,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	all.Go(func() error { m.peers.Follow(life, m.o.Pods.OfCluster(m.o.Launch.Cluster), m.log); return nil })
 	all.Go(func() error { m.look(life); return nil })
 	all.Go(func() error { m.watchSecrets(life); return nil })
+	all.Go(func() error { m.watchSender(life); return nil })
 	all.Go(func() error {
 		defer m.end()
 		return m.runServer(ctx, life)

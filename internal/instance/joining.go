@@ -49,7 +49,7 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 		return err
 	}
 	again := m.known.join.Phase == instanceapi.JoinMade || m.joinAgain
-	m.known.join = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}
+	m.known.join, m.counts.joinKind = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}, j.Kind
 	m.tell()
 	if !again {
 		m.toJoin <- j
@@ -160,7 +160,8 @@ func (m *Manager) rejoin(ctx context.Context, c supervise.Control, j instanceapi
 // makeJoined makes the data and reports how that ended.
 func (m *Manager) makeJoined(ctx context.Context, major int, j instanceapi.Join) (err error) {
 	m.log.Info("joining", "kind", j.Kind, "from", j.From, "token", j.Token)
-	defer func() { m.joinEnded(err) }()
+	began := time.Now()
+	defer func() { m.countJoin(time.Since(began), err); m.joinEnded(err) }()
 	found, err := volume.Observe(m.o.Launch, m.o.Paths, major)
 	if err != nil {
 		return err
@@ -185,6 +186,18 @@ func (m *Manager) makeJoined(ctx context.Context, major int, j instanceapi.Join)
 		maker.Fill = filler.Schema
 	}
 	return maker.Make(ctx, step)
+}
+
+// countJoin counts a join that has ended.
+func (m *Manager) countJoin(took time.Duration, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts.joinTook = took
+	if err != nil {
+		m.counts.joinsFailed++
+		return
+	}
+	m.counts.joinsMade++
 }
 
 func (m *Manager) joinStep(step string) {

@@ -64,6 +64,9 @@ func TestACoordinatorThatIsAddedWaitsAndBecomesACopy(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(data, ".s.PGPOOL.lock")); !os.IsNotExist(err) {
 		t.Errorf("the lock of the source's socket was copied: %v", err)
 	}
+	if j := r.Measures().Join; j.Kind != "Copy" || j.Running || j.Made != 1 || j.Failed != 0 || j.Took <= 0 {
+		t.Errorf("measured: %+v", j)
+	}
 	topology := rows()
 	topology.Nodes = append(topology.Nodes, topology.Nodes[1])
 	topology.Nodes[3].Name, topology.Nodes[3].Host = "cn3", "cn3-h"

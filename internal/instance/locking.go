@@ -38,6 +38,7 @@ func (m *Manager) newLock() *ddllock.Keeper {
 		Attempt:  writeLimit,
 		Farewell: readLimit,
 		Changed:  func() { m.refresh(nil) },
+		Now:      time.Now,
 		Log:      m.log,
 	}
 }

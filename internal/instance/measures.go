@@ -3,6 +3,7 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -40,16 +41,46 @@ func (s metricsSource) Present() metrics.Present {
 	if status.Catalog != nil {
 		p.HoldsCatalog, p.Generation, p.Drifts = true, status.Catalog.WantGeneration, status.Catalog.DriftSeen
 	}
-	if v := status.Move; v != nil {
-		p.Move = &metrics.Move{
-			Running:      v.Phase == instanceapi.MoveRunning,
-			BytesDone:    v.BytesDone,
-			BytesLeft:    v.BytesTotal - v.BytesDone,
-			LongestPause: time.Duration(v.LongestPauseMillis) * time.Millisecond,
-			Retries:      v.Retries,
+	m.measureOperations(&p, &status)
+	return p
+}
+
+// counts are what an instance counts of operations, since the instance manager began.
+type counts struct {
+	joinsMade, joinsFailed int
+	joinTook               time.Duration
+	// joinKind is how it was asked to join last.
+	joinKind      instanceapi.JoinKind
+	endedSessions int
+}
+
+// measureOperations adds what is done while nodes come and go. The caller holds mu.
+func (m *Manager) measureOperations(p *metrics.Present, status *instanceapi.Status) {
+	switch m.o.Launch.Role {
+	case antdb.RoleGTM:
+		p.Lock = &metrics.Lock{}
+		p.Lock.Held, p.Lock.HeldFor, p.Lock.Losses = m.lock.Held()
+	case antdb.RoleCoordinator:
+		p.Drain = &metrics.Drain{Draining: m.facts.draining, Sessions: m.drain.status.Sessions, Ended: m.counts.endedSessions}
+	case antdb.RoleDatanode:
+	}
+	if m.o.Launch.Join {
+		p.Join = &metrics.Join{
+			Kind: string(cmp.Or(m.counts.joinKind, joinKinds[m.o.Launch.Role][0])), Running: m.known.join.Phase == instanceapi.JoinRunning,
+			Made: m.counts.joinsMade, Failed: m.counts.joinsFailed, Took: m.counts.joinTook,
 		}
 	}
-	return p
+	if v := status.Move; v != nil {
+		p.Move = &metrics.Move{
+			Running:    v.Phase == instanceapi.MoveRunning,
+			TablesDone: v.TablesDone, TablesLeft: v.TablesTotal - v.TablesDone,
+			RowsDone: v.RowsDone, RowsLeft: v.RowsTotal - v.RowsDone,
+			BytesDone: v.BytesDone, BytesLeft: v.BytesTotal - v.BytesDone,
+			LongestPause: time.Duration(v.LongestPauseMillis) * time.Millisecond,
+			Retries:      v.Retries,
+			Pauses:       m.mover.Pauses(),
+		}
+	}
 }
 
 // Numbers counts on the server.

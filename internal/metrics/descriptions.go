@@ -12,6 +12,10 @@ type descriptions struct {
 	walPosition, prepared, connections                  *prometheus.Desc
 	transactions, databaseSize                          *prometheus.Desc
 	moveRunning, moveBytes, movePause, moveRetries      *prometheus.Desc
+	moveTables, moveRows, movePauses                    *prometheus.Desc
+	lockHeld, lockSeconds, lockLosses                   *prometheus.Desc
+	draining, drainSessions, drainEnded                 *prometheus.Desc
+	joins, joinRunning, joinSeconds                     *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -38,6 +42,18 @@ func describe() descriptions {
 		moveBytes:      d("move_bytes", "Bytes of the last move that are done, and that are left.", "state"),
 		movePause:      d("move_longest_pause_seconds", "The longest time that the last move held statements back."),
 		moveRetries:    d("move_retries", "How often the last move put a table off."),
+		moveTables:     d("move_tables", "Tables of the last move that are done, and that are left.", "state"),
+		moveRows:       d("move_rows", "Rows of the last move that are done, and that are left, as far as they were counted.", "state"),
+		movePauses:     d("move_pause_seconds", "How long moves held all statements of the cluster back at a time."),
+		lockHeld:       d("ddl_lock_held", "Whether DDL is kept out of the cluster."),
+		lockSeconds:    d("ddl_lock_held_seconds", "For how long DDL has been kept out; 0 while it is not."),
+		lockLosses:     d("ddl_lock_losses_total", "How often the lock that keeps DDL out was lost before it was given up."),
+		draining:       d("draining", "Whether this coordinator lets no applications in and lets their sessions end."),
+		drainSessions:  d("drain_sessions", "Sessions of applications that are left on a coordinator that is drained."),
+		drainEnded:     d("drain_ended_sessions_total", "Sessions of applications that were ended since their time was over."),
+		joins:          d("joins_total", "How often the data of this node were made from another node, by how and how it ended.", "kind", "result"),
+		joinRunning:    d("join_running", "Whether the data of this node are being made from another node.", "kind"),
+		joinSeconds:    d("join_duration_seconds", "How long the last making of this node's data took that has ended.", "kind"),
 		databaseSize:   d("database_size_bytes", "Size of a database on this datanode.", "database"),
 	}
 }
@@ -46,6 +62,7 @@ func (d descriptions) list() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		d.info, d.up, d.accepting, d.serving, d.gtm, d.timeline, d.starts, d.generation, d.drifts, d.volumeUsed,
 		d.volumeCapacity, d.walPosition, d.prepared, d.connections, d.transactions, d.databaseSize,
-		d.moveRunning, d.moveBytes, d.movePause, d.moveRetries,
+		d.moveRunning, d.moveBytes, d.movePause, d.moveRetries, d.moveTables, d.moveRows, d.movePauses,
+		d.lockHeld, d.lockSeconds, d.lockLosses, d.draining, d.drainSessions, d.drainEnded, d.joins, d.joinRunning, d.joinSeconds,
 	}
 }

@@ -27,16 +27,12 @@ type Present struct {
 	Generation   int64
 	Drifts       int
 	Volumes      map[string]Volume
-	// Move is nil where rows were never moved.
-	Move *Move
-}
-
-// Move is how far the moving of rows is.
-type Move struct {
-	Running              bool
-	BytesDone, BytesLeft int64
-	LongestPause         time.Duration
-	Retries              int
+	// Lock is nil but on gc, Drain but on coordinators, Join where the node was not added to a running cluster, and Move
+	// where rows were never moved.
+	Lock  *Lock
+	Drain *Drain
+	Join  *Join
+	Move  *Move
 }
 
 // Volume is how full a volume is, in bytes.
@@ -142,13 +138,7 @@ func (c *Collector) collectPresent(out chan<- prometheus.Metric) {
 		gauge(c.all.generation, float64(p.Generation))
 		out <- prometheus.MustNewConstMetric(c.all.drifts, prometheus.CounterValue, float64(p.Drifts))
 	}
-	if v := p.Move; v != nil {
-		gauge(c.all.moveRunning, number(v.Running))
-		gauge(c.all.moveBytes, float64(v.BytesDone), "done")
-		gauge(c.all.moveBytes, float64(v.BytesLeft), "left")
-		gauge(c.all.movePause, v.LongestPause.Seconds())
-		gauge(c.all.moveRetries, float64(v.Retries))
-	}
+	c.collectOperations(out, &p)
 	for name, v := range p.Volumes {
 		gauge(c.all.volumeUsed, float64(v.Used), name)
 		gauge(c.all.volumeCapacity, float64(v.Capacity), name)

@@ -25,6 +25,8 @@ const (
 	LabelInstanceRole = "antdb.io/instance-role"
 	// LabelServing is set to "true" by the instance itself while SQL runs on it and its catalog is right.
 	LabelServing = "antdb.io/serving"
+	// LabelAccepting is set to "true" by the instance itself while its server accepts connections.
+	LabelAccepting = "antdb.io/accepting"
 	// LabelVolume tells data volumes from WAL volumes.
 	LabelVolume = "antdb.io/volume"
 

@@ -4,6 +4,7 @@ package operation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
@@ -160,8 +161,8 @@ func register(r *run) outcome {
 	if name, lost := r.unmade(); lost && !splits(r.op) {
 		return again(StepLockDDL, "%s lost its data", name)
 	}
-	if len(r.f.Unsynced) > 0 {
-		return wait("%s", strings.Join(r.f.Unsynced, "; "))
+	if len(r.behind()) > 0 {
+		return wait("%s", strings.Join(r.behind(), "; "))
 	}
 	return done("%s is in every catalog", list(r.nodes()))
 }
@@ -179,8 +180,13 @@ func verify(r *run) outcome {
 	return done("no DDL ran since the copy was begun")
 }
 
-// keep tells the new nodes that they are part of the cluster for good.
+// keep tells the new nodes that they are part of the cluster for good. One that has lost what it had made, as its volume
+// may be lost, has nothing to keep. While DDL is kept out nothing has come to lie on it, so that it can be made anew.
 func keep(r *run) outcome {
+	if name, lost := r.unmade(); lost && r.held() && !r.kept() {
+		r.Status.PointOfNoReturn = false
+		return again(StepLockDDL, "%s lost its data", name)
+	}
 	var waiting []string
 	for _, name := range r.nodes() {
 		s := r.status(name)
@@ -201,6 +207,14 @@ func keep(r *run) outcome {
 		return wait("%s", strings.Join(waiting, "; "))
 	}
 	return done("%s is part of the cluster", list(r.nodes()))
+}
+
+// kept tells whether one of the new nodes is part of the cluster for good already, or has been told so.
+func (r *run) kept() bool {
+	return slices.ContainsFunc(r.nodes(), func(name string) bool {
+		s := r.status(name)
+		return r.written(name, v1alpha1.MemberActive) || s != nil && s.Join != nil && s.Join.Phase == instanceapi.JoinKept
+	})
 }
 
 func (r *run) kind() instanceapi.JoinKind {

@@ -217,6 +217,17 @@ func (r *run) end(phase v1alpha1.OperationPhase, why string) {
 	}
 }
 
+// giveUp undoes an operation that could go on only after another one, which waits for its end.
+func (r *run) giveUp(why string) {
+	now := r.f.Now
+	for i := range r.Status.Steps {
+		if e := &r.Status.Steps[i]; e.State == v1alpha1.StepRunning {
+			e.State, e.EndedAt, e.Message = v1alpha1.StepFailed, &now, why
+		}
+	}
+	r.beginUndo(why)
+}
+
 // tell tells of steps that users should know about.
 func (r *run) tell(name string) {
 	switch name {

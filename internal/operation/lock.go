@@ -63,7 +63,7 @@ func (r *run) keepLock() {
 		r.order(Lock{instanceapi.Lock{Token: l.Token}})
 	case needed && held:
 		r.order(Lock{instanceapi.Lock{Token: r.token(), Hold: true, Renew: true}})
-	case needed && !finished(r.op, StepLockDDL) && len(r.f.Unsynced) == 0:
+	case needed && !finished(r.op, StepLockDDL) && len(r.behind()) == 0:
 		r.order(Lock{instanceapi.Lock{Token: r.token(), Hold: true}})
 	}
 }
@@ -75,8 +75,8 @@ func lockDDL(r *run) outcome {
 	switch {
 	case !answers:
 		return wait("gc does not answer: %s", r.f.Nodes[antdb.GTMNode].Why)
-	case len(r.f.Unsynced) > 0:
-		return wait("the node catalog is being made equal on %s", strings.Join(r.f.Unsynced, "; "))
+	case len(r.behind()) > 0:
+		return wait("the node catalog is being made equal on %s", strings.Join(r.behind(), "; "))
 	case r.held():
 		return done("DDL is kept out")
 	case l.Token == r.token() && l.State == instanceapi.LockLost:

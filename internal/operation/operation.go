@@ -28,8 +28,12 @@ type Facts struct {
 	Members []v1alpha1.MemberStatus
 	// Nodes by name; one that is out of the cluster already has none.
 	Nodes map[string]Node
-	// Unsynced are nodes that must hold the wanted catalog and do not, with the reason.
-	Unsynced []string
+	// Unsynced are nodes that must hold the wanted catalog and do not, with the reason. Absent are coordinators among
+	// them that are known to be down: they get it before they serve again.
+	Unsynced, Absent []string
+	// Overdue tells which coordinator has been down for so long that it shall be taken out, which only another operation
+	// can do; empty if none has.
+	Overdue string
 	// Empty is what gc answered for datanodes that shall be empty; one that it did not answer for is missing.
 	Empty map[string]instanceapi.Emptiness
 	Now   metav1.Time
@@ -194,6 +198,9 @@ func Next(op *v1alpha1.AntDBOperation, f *Facts) Decision {
 	if op.Status.Phase == v1alpha1.OperationRunning && cancelled(op) && !op.Status.PointOfNoReturn {
 		r.beginUndo("cancelled")
 	}
+	if f.Overdue != "" && op.Status.Phase == v1alpha1.OperationRunning && r.Status.Phase == v1alpha1.OperationRunning && !op.Status.PointOfNoReturn {
+		r.giveUp(f.Overdue)
+	}
 	if r.Status.Phase == v1alpha1.OperationUndoing {
 		r.undo()
 	} else {
@@ -285,5 +292,9 @@ func (r *run) turn(names []string, from, to v1alpha1.MemberState) {
 		}
 	}
 }
+
+// behind are all nodes that do not hold the wanted catalog. Steps that only take nodes out do not wait for those that are
+// down: nobody is reached through what stands there too much, and gc must know before, since it would wait for it.
+func (r *run) behind() []string { return slices.Concat(r.f.Unsynced, r.f.Absent) }
 
 func list(names []string) string { return strings.Join(names, ", ") }

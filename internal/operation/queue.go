@@ -229,13 +229,20 @@ func Unwanted(op *v1alpha1.AntDBOperation, want *spec.Cluster, members []v1alpha
 // Again tells why the operator makes no operation of its own now, although the counts ask for one: the last one did not
 // succeed and the spec has not changed since. seconds is when to look again, 0 for not before the spec changes.
 func Again(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
-	var last *v1alpha1.AntDBOperation
-	for i := range all {
-		if op := &all[i]; op.Annotations[v1alpha1.AnnotationForGeneration] != "" &&
-			(last == nil || naming.OperationSerial(want.Name, op.Name) > naming.OperationSerial(want.Name, last.Name)) {
-			last = op
-		}
-	}
+	return repeated(lastOwn(all, want.Name, anyType), want, now)
+}
+
+// AgainToEvict tells the same of the taking out of a coordinator: others than an eviction say nothing about it.
+func AgainToEvict(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
+	return repeated(lastOwn(all, want.Name, eviction), want, now)
+}
+
+func anyType(v1alpha1.OperationType) bool { return true }
+
+func eviction(t v1alpha1.OperationType) bool { return t == v1alpha1.OperationEvictNodes }
+
+// repeated tells why the operation that was the last one keeps another one from being made.
+func repeated(last *v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (why string, seconds int64) {
 	if last == nil || last.Annotations[v1alpha1.AnnotationForGeneration] != strconv.FormatInt(want.Generation, 10) {
 		return "", 0
 	}
@@ -255,24 +262,40 @@ func Again(all []v1alpha1.AntDBOperation, want *spec.Cluster, now metav1.Time) (
 	return "", 0
 }
 
+// lastOwn is the operation of some types that the operator made last; nil if it has made none.
+func lastOwn(all []v1alpha1.AntDBOperation, cluster string, of func(v1alpha1.OperationType) bool) *v1alpha1.AntDBOperation {
+	var last *v1alpha1.AntDBOperation
+	for i := range all {
+		if op := &all[i]; op.Annotations[v1alpha1.AnnotationForGeneration] != "" && of(op.Spec.Type) &&
+			(last == nil || naming.OperationSerial(cluster, op.Name) > naming.OperationSerial(cluster, last.Name)) {
+			last = op
+		}
+	}
+	return last
+}
+
 // Standing tells why the operator removes no nodes although the counts ask for it: a user named others, and that removal
 // did not happen. Nobody else is taken in their place before the user has said what shall be.
 func Standing(all []v1alpha1.AntDBOperation, wanted v1alpha1.AntDBOperationSpec, members []v1alpha1.MemberStatus) string {
-	if wanted.Type != v1alpha1.OperationRemoveNodes {
-		return ""
-	}
 	for i := range all {
-		op := &all[i]
-		asked := op.Annotations[v1alpha1.AnnotationForGeneration] == "" && op.Spec.Type == v1alpha1.OperationRemoveNodes &&
-			len(op.Spec.Nodes) == len(wanted.Nodes) && op.Spec.Nodes[0][:2] == wanted.Nodes[0][:2]
-		r := run{op: op, f: &Facts{Members: members}}
-		if !asked || !Ended(op) || op.Status.Phase == v1alpha1.OperationCompleted || len(r.active(role(op), op.Spec.Nodes...))+len(op.Spec.Nodes) != len(r.active(role(op))) {
-			continue
+		if op := &all[i]; stands(op, wanted, members) {
+			return fmt.Sprintf("%s, which was to remove %s, is %s: %s; nothing is removed in its place: delete %s to let the counts decide, or set the count again",
+				op.Name, list(op.Spec.Nodes), op.Status.Phase, op.Status.Message, op.Name)
 		}
-		return fmt.Sprintf("%s, which was to remove %s, is %s: %s; nothing is removed in its place: delete %s to let the counts decide, or set the count again",
-			op.Name, list(op.Spec.Nodes), op.Status.Phase, op.Status.Message, op.Name)
 	}
 	return ""
+}
+
+// stands tells whether an operation is the removal of named nodes that did not happen, in place of which the counts would
+// now remove others.
+func stands(op *v1alpha1.AntDBOperation, wanted v1alpha1.AntDBOperationSpec, members []v1alpha1.MemberStatus) bool {
+	if wanted.Type != v1alpha1.OperationRemoveNodes || op.Spec.Type != wanted.Type || op.Annotations[v1alpha1.AnnotationForGeneration] != "" ||
+		len(op.Spec.Nodes) != len(wanted.Nodes) || op.Spec.Nodes[0][:2] != wanted.Nodes[0][:2] ||
+		!Ended(op) || op.Status.Phase == v1alpha1.OperationCompleted {
+		return false
+	}
+	r := run{op: op, f: &Facts{Members: members}}
+	return len(r.active(role(op), op.Spec.Nodes...))+len(op.Spec.Nodes) == len(r.active(role(op)))
 }
 
 // Serial is the number of the next operation that the operator makes.

@@ -31,10 +31,32 @@ func drain(r *run) outcome {
 			waiting = append(waiting, fmt.Sprintf("%s still has %d sessions", name, s.Drain.Sessions))
 		}
 	}
+	if gone := r.gone(); len(gone) > 0 && r.passed(*entry(&r.op.Status, StepDrain).StartedAt) > r.grace()+patience {
+		return fail("%s", strings.Join(gone, "; "))
+	}
 	if len(waiting) > 0 {
 		return wait("%s", strings.Join(waiting, "; "))
 	}
 	return done("%s has no sessions", list(r.nodes()))
+}
+
+// gone tells which leaving coordinators do not run. Only they know what they have left undecided.
+func (r *run) gone() []string {
+	var out []string
+	for _, name := range r.nodes() {
+		if r.f.Nodes[name].Down {
+			out = append(out, name+" does not run, and only it knows which transactions it has left undecided: let it come back, or take it out with EvictNodes")
+		}
+	}
+	return out
+}
+
+// grace is how many seconds sessions may go on.
+func (r *run) grace() float64 {
+	if d := r.op.Spec.DrainTimeout; d != nil {
+		return d.Seconds()
+	}
+	return r.f.Cluster.DrainTimeout.Seconds()
 }
 
 // drainToken stays the same over all attempts: the time that sessions get is counted once.
@@ -45,14 +67,10 @@ func (r *run) keepDraining() {
 	if r.Status.Phase != v1alpha1.OperationRunning || !begun(r.op, StepDrain) || begun(r.op, StepStop) {
 		return
 	}
-	grace := r.f.Cluster.DrainTimeout
-	if r.op.Spec.DrainTimeout != nil {
-		grace = *r.op.Spec.DrainTimeout
-	}
 	for _, name := range r.nodes() {
 		if r.written(name, v1alpha1.MemberLeaving) && r.status(name) != nil {
 			d := Drain{Node: name}
-			d.Token, d.GraceSeconds = r.drainToken(), int64(grace.Duration.Seconds())
+			d.Token, d.GraceSeconds = r.drainToken(), int64(r.grace())
 			r.order(d)
 		}
 	}
@@ -60,10 +78,11 @@ func (r *run) keepDraining() {
 
 // settle waits until leaving coordinators have no undecided two-phase transaction: only they know the decision.
 func settle(r *run) outcome {
-	var open []string
+	open := r.gone()
 	for _, name := range r.nodes() {
 		s := r.status(name)
 		switch {
+		case r.f.Nodes[name].Down:
 		case s == nil || s.Drain == nil:
 			return wait("%s", r.why(name))
 		case s.Drain.Token != r.drainToken() || !s.Drain.Done:
@@ -98,8 +117,8 @@ func movePrimary(r *run) outcome {
 			return wait("%s is about to leave", name)
 		}
 	}
-	if len(r.f.Unsynced) > 0 {
-		return wait("%s", strings.Join(r.f.Unsynced, "; "))
+	if len(r.behind()) > 0 {
+		return wait("%s", strings.Join(r.behind(), "; "))
 	}
 	return done("the primary datanode is one that stays")
 }
@@ -145,8 +164,8 @@ func stop(r *run) outcome {
 	var left []string
 	for _, name := range r.nodes() {
 		n := r.f.Nodes[name]
-		// A pod on a host that is gone stays until the host is back: nobody waits for that.
-		if n.Exists && (r.op.Spec.Type != v1alpha1.OperationEvictNodes || !n.Going) {
+		// A pod on a host that is gone stays until the host is back: nobody waits for that. Its server stands in no catalog.
+		if n.Exists && (!n.Going || r.op.Spec.Type != v1alpha1.OperationEvictNodes && !n.Down) {
 			left = append(left, name)
 		}
 	}

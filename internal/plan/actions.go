@@ -91,6 +91,11 @@ type (
 	ReleaseOperation struct{ Name string }
 )
 
+// DeleteOperation removes an operation that ended long ago.
+type DeleteOperation struct {
+	Name, UID string
+}
+
 // DeleteClaim removes a volume claim of a node that is no more.
 type DeleteClaim struct {
 	Claim, UID, Why string
@@ -116,9 +121,12 @@ func (a CancelOperation) String() string {
 }
 func (a HoldOperation) String() string    { return "keep operation " + a.Name + " while it runs" }
 func (a ReleaseOperation) String() string { return "let go operation " + a.Name }
-func (a DeleteClaim) String() string      { return "delete volume claim " + a.Claim + ": " + a.Why }
-func (a DeleteService) String() string    { return "delete Service " + a.Service }
-func (a MarkClaim) String() string        { return "keep volume claim " + a.Claim + " until " + a.Until }
+func (a DeleteOperation) String() string {
+	return "delete operation " + a.Name + ": it has ended, and newer ones are kept"
+}
+func (a DeleteClaim) String() string   { return "delete volume claim " + a.Claim + ": " + a.Why }
+func (a DeleteService) String() string { return "delete Service " + a.Service }
+func (a MarkClaim) String() string     { return "keep volume claim " + a.Claim + " until " + a.Until }
 
 func (a DeletePod) String() string { return "delete pod " + a.Pod + ": " + a.Why }
 func (a NudgePod) String() string  { return "bring changed Secrets into pod " + a.Pod }
@@ -154,6 +162,7 @@ func (CreateOperation) sealed()  {}
 func (CancelOperation) sealed()  {}
 func (HoldOperation) sealed()    {}
 func (ReleaseOperation) sealed() {}
+func (DeleteOperation) sealed()  {}
 func (DeleteClaim) sealed()      {}
 func (DeleteService) sealed()    {}
 func (MarkClaim) sealed()        {}

@@ -31,38 +31,52 @@ func (p *planner) noteDown(m v1alpha1.MemberStatus, n *node, now metav1.Time) v1
 	return m
 }
 
-// evict makes an operation that takes out a coordinator which has been down for too long.
-func (p *planner) evict(now metav1.Time) bool {
+// overdue is a coordinator that has been down for too long; seconds is when to look again if there is none, 0 for never.
+func (p *planner) overdue(now metav1.Time) (name string, seconds int64) {
 	if p.want.EvictAfter == nil {
-		return false
+		return "", 0
 	}
 	for _, m := range p.plan.Status.Members {
 		if m.DownSince == nil {
 			continue
 		}
-		if left := p.want.EvictAfter.Duration - now.Sub(m.DownSince.Time); left > 0 {
-			p.again(int64(left.Seconds()) + 1)
-			continue
+		left := p.want.EvictAfter.Duration - now.Sub(m.DownSince.Time)
+		if left <= 0 {
+			return m.Name, 0
 		}
-		why, seconds := operation.Again(p.snap.Operations, p.want, now)
-		if why != "" {
-			p.stuck = fmt.Sprintf("%s is down and cannot be taken out: %s", m.Name, why)
-			if seconds > 0 {
-				p.again(seconds)
-			}
-			return false
+		if s := int64(left.Seconds()) + 1; seconds == 0 || s < seconds {
+			seconds = s
 		}
-		s := v1alpha1.AntDBOperationSpec{Cluster: p.want.Name, Type: v1alpha1.OperationEvictNodes, Nodes: []string{m.Name}}
-		if refusal := operation.Refusal(&v1alpha1.AntDBOperation{Spec: s}, p.want, p.plan.Status.Members); refusal != "" {
-			p.stuck = fmt.Sprintf("%s is down and cannot be taken out: %s", m.Name, refusal)
-			return false
-		}
-		p.act(CreateOperation{Operation: render.Operation(p.want, s, operation.Serial(p.snap.Operations, p.want.Name))})
-		p.progressing(v1alpha1.ReasonOperating, "%s has been down for more than %s and is taken out", m.Name, p.want.EvictAfter.Duration)
-		p.again(lookSoon)
-		return true
 	}
-	return false
+	return "", seconds
+}
+
+// evict makes an operation that takes out a coordinator which has been down for too long.
+func (p *planner) evict(now metav1.Time) bool {
+	name, seconds := p.overdue(now)
+	if name == "" {
+		if seconds > 0 {
+			p.again(seconds)
+		}
+		return false
+	}
+	why, seconds := operation.AgainToEvict(p.snap.Operations, p.want, now)
+	if why != "" {
+		p.stuck = fmt.Sprintf("%s is down and cannot be taken out: %s", name, why)
+		if seconds > 0 {
+			p.again(seconds)
+		}
+		return false
+	}
+	s := v1alpha1.AntDBOperationSpec{Cluster: p.want.Name, Type: v1alpha1.OperationEvictNodes, Nodes: []string{name}}
+	if refusal := operation.Refusal(&v1alpha1.AntDBOperation{Spec: s}, p.want, p.plan.Status.Members); refusal != "" {
+		p.stuck = fmt.Sprintf("%s is down and cannot be taken out: %s", name, refusal)
+		return false
+	}
+	p.act(CreateOperation{Operation: render.Operation(p.want, s, operation.Serial(p.snap.Operations, p.want.Name))})
+	p.progressing(v1alpha1.ReasonOperating, "%s has been down for more than %s and is taken out", name, p.want.EvictAfter.Duration)
+	p.again(lookSoon)
+	return true
 }
 
 // upAgain names one of the nodes that runs.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 )
@@ -31,6 +32,7 @@ func (p *planner) operations(now metav1.Time) {
 			p.act(ReleaseOperation{Name: op.Name})
 		}
 	}
+	p.forget(now)
 	queue := operation.Queue(p.snap.Operations)
 	if p.operating != nil {
 		p.operate(now)
@@ -45,6 +47,17 @@ func (p *planner) operations(now metav1.Time) {
 		return
 	}
 	p.next(queue, now)
+}
+
+// forget deletes operations that ended long ago, as far as there are more than are kept.
+func (p *planner) forget(now metav1.Time) {
+	surplus, seconds := operation.Surplus(p.snap.Operations, p.want, p.plan.Status.Members, now)
+	for _, op := range surplus {
+		p.act(DeleteOperation{Name: op.Name, UID: string(op.UID)})
+	}
+	if seconds > 0 {
+		p.again(seconds)
+	}
 }
 
 // operate lets the running operation go on.
@@ -97,9 +110,16 @@ func (p *planner) facts(now metav1.Time) operation.Facts {
 			}
 		}
 		f.Nodes[n.Name] = x
-		if n.Role.HoldsCatalog() && n.Registered && !p.synced(n) {
-			f.Unsynced = append(f.Unsynced, n.Name+" ("+p.behind(n)+")")
+		switch behind := n.Name + " (" + p.behind(n) + ")"; {
+		case !n.Role.HoldsCatalog() || !n.Registered || p.synced(n):
+		case n.Role == antdb.RoleCoordinator && n.dead():
+			f.Absent = append(f.Absent, behind)
+		default:
+			f.Unsynced = append(f.Unsynced, behind)
 		}
+	}
+	if name, _ := p.overdue(now); name != "" && p.operating.Spec.Type != v1alpha1.OperationEvictNodes {
+		f.Overdue = fmt.Sprintf("%s has been down for more than %s and is taken out first", name, p.want.EvictAfter.Duration)
 	}
 	if !p.known {
 		f.Unsynced = append(f.Unsynced, "gc (addresses of new Services are not known yet)")
@@ -157,12 +177,40 @@ func (p *planner) next(queue []*v1alpha1.AntDBOperation, now metav1.Time) {
 	p.wait(queue[1:], "waits for "+op.Name+" to end")
 	if !slices.Contains(op.Finalizers, v1alpha1.FinalizerOperation) {
 		p.act(HoldOperation{Name: op.Name})
+		p.progressing(v1alpha1.ReasonOperating, "operation %s begins", op.Name)
 		p.again(lookSoon)
 		return
 	}
 	s, e := operation.Start(op, now)
 	end(s, e)
 	p.progressing(v1alpha1.ReasonOperating, "operation %s begins", op.Name)
+}
+
+// ahead tells which operation has not ended, or will be made since the counts ask for one, when this plan is carried out.
+// Whoever waits for Stable would otherwise be done before it began.
+func (p *planner) ahead() string {
+	for i := range p.snap.Operations {
+		op := p.snap.Operations[i]
+		if s, speaks := p.plan.Operations[op.Name]; speaks {
+			op.Status = s
+		}
+		switch {
+		case operation.Ended(&op):
+		case op.Status.Message == "":
+			return fmt.Sprintf("operation %s is about to begin", op.Name)
+		default:
+			return fmt.Sprintf("operation %s: %s", op.Name, op.Status.Message)
+		}
+	}
+	if s := operation.Wanted(p.want, p.plan.Status.Members, p.taken()); s.Type != "" {
+		p.again(lookSoon) // that the cluster has become Ready wakes nobody
+		return asked(&s)
+	}
+	return ""
+}
+
+func asked(s *v1alpha1.AntDBOperationSpec) string {
+	return fmt.Sprintf("the counts ask for %s %s", s.Type, strings.Join(s.Nodes, ", "))
 }
 
 // wait says for what operations wait.
@@ -198,7 +246,7 @@ func (p *planner) scale(now metav1.Time) {
 	if s.Type == "" || !p.once() {
 		return
 	}
-	what := fmt.Sprintf("the counts ask for %s %s", s.Type, strings.Join(s.Nodes, ", "))
+	what := asked(&s)
 	if why := operation.RefusedSplit(s, p.plan.Status.Members); why != "" {
 		p.stuck = what + ", but " + why
 		return

@@ -99,9 +99,11 @@ func (p *planner) progressingCondition(ready condition) condition {
 		return condition{status: true, reason: p.progress.reason, message: p.progress.message}
 	case !ready.status && !p.once():
 		return yes(v1alpha1.ReasonCreating, "%s", ready.message)
-	default:
-		return no(v1alpha1.ReasonStable, "nothing is being changed")
 	}
+	if what := p.ahead(); what != "" {
+		return yes(v1alpha1.ReasonOperationPending, "%s", what)
+	}
+	return no(v1alpha1.ReasonStable, "nothing is being changed")
 }
 
 // phase is one word for `kubectl get`.
@@ -118,7 +120,7 @@ func (p *planner) phase(all map[string]condition) string {
 		return "Creating"
 	case all[v1alpha1.ConditionGTMAvailable].reason == v1alpha1.ReasonGTMWaitsForNodes:
 		return "GTMWaiting"
-	case progress.status:
+	case progress.status && progress.reason != v1alpha1.ReasonOperationPending: // which may wait for what is broken
 		return "Updating"
 	default:
 		return "Degraded"

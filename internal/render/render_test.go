@@ -153,8 +153,14 @@ func TestEachServiceSelectsThePodsItIsFor(t *testing.T) {
 	for _, n := range c.Nodes {
 		labels[n.Name] = pod(t, c, n.Name, operator).Labels
 	}
-	labels["cn1 serving"] = map[string]string{naming.LabelServing: "true"}
-	maps.Copy(labels["cn1 serving"], labels["cn1"])
+	for _, name := range []string{"gc", "cn1", "dn1"} {
+		up := maps.Clone(labels[name])
+		up[naming.LabelAccepting] = "true"
+		labels[name+" up"] = up
+	}
+	serving := maps.Clone(labels["cn1 up"])
+	serving[naming.LabelServing] = "true"
+	labels["cn1 serving"] = serving
 	for _, s := range render.Services(c) {
 		var selected []string
 		for name, have := range labels {
@@ -168,8 +174,8 @@ func TestEachServiceSelectsThePodsItIsFor(t *testing.T) {
 		}
 		slices.Sort(selected)
 		want := map[string]string{
-			"demo": "cn1 serving", "demo-gc": "gc", "demo-gc-h": "gc", "demo-cn1": "cn1,cn1 serving", "demo-cn1-h": "cn1,cn1 serving",
-			"demo-dn1": "dn1", "demo-dn1-h": "dn1",
+			"demo": "cn1 serving", "demo-gc": "gc up", "demo-gc-h": "gc up", "demo-cn1": "cn1 serving,cn1 up",
+			"demo-cn1-h": "cn1 serving,cn1 up", "demo-dn1": "dn1 up", "demo-dn1-h": "dn1 up",
 		}[*s.Name]
 		if got := strings.Join(selected, ","); got != want {
 			t.Errorf("Service %s selects %q, not %q", *s.Name, got, want)

@@ -16,9 +16,10 @@ func uid(c *spec.Cluster) types.UID { return types.UID(c.UID) }
 
 // Services are the application's Service and two for each node.
 //
-// A node's Services select its primary instance and publish it only while the pod is ready, which means that the
-// server accepts connections. They do not publish addresses that are not ready: a pooler that dials an address which
-// is going away hangs for more than a minute.
+// A node's Services select its primary instance while its server accepts connections: by the label that the instance sets
+// itself, since the kubelet takes the readiness of a pod that goes away back only after its network is gone, and by the
+// readiness, since an instance that is lost takes no label back. A pooler that dials an address which went away hangs for
+// more than a minute.
 func Services(c *spec.Cluster) []*corev1ac.ServiceApplyConfiguration {
 	selector := naming.RoleSelector(c.Name, antdb.RoleCoordinator)
 	selector[naming.LabelServing] = "true"
@@ -32,6 +33,7 @@ func Services(c *spec.Cluster) []*corev1ac.ServiceApplyConfiguration {
 		labels := naming.NodeLabels(c.Name, n.Role, n.Name)
 		selector := map[string]string{
 			naming.LabelCluster: c.Name, naming.LabelNode: n.Name, naming.LabelInstanceRole: naming.InstancePrimary,
+			naming.LabelAccepting: "true",
 		}
 		headless := service(c, naming.HeadlessService(c.Name, n.Name), labels, selector)
 		headless.Spec.WithClusterIP(corev1.ClusterIPNone)

@@ -51,6 +51,8 @@ type Cluster struct {
 	EvictAfter *metav1.Duration
 	// Strategy for the rows of datanodes that are added because of the count.
 	Strategy v1alpha1.RebalanceStrategy
+	// OperationHistory is how many operations that have ended are kept.
+	OperationHistory int
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
 
@@ -108,22 +110,23 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 	s := &c.Spec
 	out := Cluster{
 		Name: c.Name, Namespace: c.Namespace, UID: string(c.UID), Generation: c.Generation,
-		Addressing:      or(s.Addressing, v1alpha1.AddressingDNS),
-		PullPolicy:      or(s.ImagePullPolicy, corev1.PullIfNotPresent),
-		PullSecrets:     s.ImagePullSecrets,
-		EngineUser:      or(s.EngineUser, 26),
-		SuperuserSecret: naming.SuperuserSecret(c.Name),
-		Retain:          s.VolumeRetention == v1alpha1.VolumeRetentionRetain,
-		AntiAffinity:    or(s.Affinity.PodAntiAffinity, "preferred"),
-		TopologyKey:     or(s.Affinity.TopologyKey, corev1.LabelHostname),
-		EscapeGTMWait:   names(c.Annotations[v1alpha1.AnnotationEscapeGTMWait]),
-		Wanted:          map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
-		DrainTimeout:    duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
-		Retention:       duration(s.Retention, defaultRetention),
-		EvictAfter:      s.Coordinators.EvictAfter,
-		Strategy:        or(s.Datanodes.Strategy, v1alpha1.StrategyRedistribute),
-		datanodeSize:    size(s.Datanodes.Storage.Size),
-		datanodeSizes:   map[string]resource.Quantity{},
+		Addressing:       or(s.Addressing, v1alpha1.AddressingDNS),
+		PullPolicy:       or(s.ImagePullPolicy, corev1.PullIfNotPresent),
+		PullSecrets:      s.ImagePullSecrets,
+		EngineUser:       or(s.EngineUser, 26),
+		SuperuserSecret:  naming.SuperuserSecret(c.Name),
+		Retain:           s.VolumeRetention == v1alpha1.VolumeRetentionRetain,
+		AntiAffinity:     or(s.Affinity.PodAntiAffinity, "preferred"),
+		TopologyKey:      or(s.Affinity.TopologyKey, corev1.LabelHostname),
+		EscapeGTMWait:    names(c.Annotations[v1alpha1.AnnotationEscapeGTMWait]),
+		Wanted:           map[antdb.Role]int{antdb.RoleGTM: 1, antdb.RoleCoordinator: int(s.Coordinators.Count), antdb.RoleDatanode: int(s.Datanodes.Count)},
+		DrainTimeout:     duration(s.Coordinators.DrainTimeout, defaultDrainTimeout),
+		Retention:        duration(s.Retention, defaultRetention),
+		EvictAfter:       s.Coordinators.EvictAfter,
+		OperationHistory: int(or(s.OperationHistoryLimit, defaultOperationHistory)),
+		Strategy:         or(s.Datanodes.Strategy, v1alpha1.StrategyRedistribute),
+		datanodeSize:     size(s.Datanodes.Storage.Size),
+		datanodeSizes:    map[string]resource.Quantity{},
 	}
 	for _, o := range s.Datanodes.Overrides {
 		if o.Storage != nil {
@@ -238,7 +241,9 @@ func merge(a, b map[string]string) map[string]string {
 	return out
 }
 
-// The defaults of the CRD, for clusters that were made before it had them: a minute and a day, in nanoseconds.
+// The defaults of the CRD, for clusters that were made before it had them. Durations, a minute and a day, are in nanoseconds.
+const defaultOperationHistory = 10
+
 var (
 	defaultDrainTimeout = metav1.Duration{Duration: 60 * 1e9}
 	defaultRetention    = metav1.Duration{Duration: 24 * 3600 * 1e9}

@@ -41,6 +41,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"snapshot":       command(snapshot),
 		"sql":            command(sql),
 		"step":           command(step),
+		"unharmed":       command(unharmed),
 		"wait-condition": command(waitCondition),
 		"wait-ready":     command(waitReady),
 		"writer":         command(write),

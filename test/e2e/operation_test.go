@@ -199,3 +199,39 @@ func checksum(ctx context.Context, login cluster.Login, table, hash string) (tex
 	err = conn.QueryRow(ctx, "select count(*)::text, coalesce(sum("+hash+"), 0)::text from "+table+" t").Scan(&rows, &sum)
 	return rows + " rows " + sum, err
 }
+
+// unharmed FILE BEFORE: waits until nothing is under way in the story's cluster and it is Ready; then gc and all coordinators
+// must print the checksums of FILE that are in BEFORE, no session of an operation may be left, and DDL must run.
+func unharmed(ctx context.Context, c *call) error {
+	if len(c.args) != 2 {
+		return usage("unharmed FILE BEFORE")
+	}
+	name := c.ts.Getenv("CLUSTER")
+	in := func(out io.Writer, args ...string) *call {
+		return &call{story: c.story, ts: c.ts, args: args, stdout: out, stderr: io.Discard}
+	}
+	if err := waitCondition(ctx, in(io.Discard, name, "Progressing=False:Stable", "", "5m")); err != nil {
+		return err
+	}
+	if err := waitReady(ctx, in(io.Discard, name, "5m")); err != nil {
+		return err
+	}
+	var now strings.Builder
+	if err := checksums(ctx, in(&now, c.args[0], "gc", "cn1", "cn2")); err != nil {
+		return err
+	}
+	if d := cmp.Diff(c.ts.ReadFile(c.args[1]), now.String()); d != "" {
+		return fmt.Errorf("rows are not what they were (-before +now):\n%s", d)
+	}
+	for _, args := range [][]string{
+		// A session of an operation that is left divides by zero.
+		{"-within", "60s", "gc", "select 1 / (count(*) = 0)::int from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move', 'antdb-split')"},
+		{"-within", "60s", "cn1", "create table probe (id int)"},
+		{"-within", "60s", "cn2", "drop table probe"},
+	} {
+		if err := sql(ctx, in(io.Discard, args...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -33,8 +33,10 @@ type settings struct {
 	engine string
 	// image takes the place of sampleImage.
 	image string
-	// keep leaves the namespaces of failed stories, and faults runs those that disturb every step of every operation.
-	keep, faults bool
+	// keep leaves the namespaces of failed stories.
+	keep bool
+	// stories is the pattern of the files with the stories.
+	stories string
 }
 
 // sampleImage is the engine image in stories and samples.
@@ -43,7 +45,10 @@ const sampleImage = "localhost/antdb:dev"
 func fromEnvironment(getenv func(string) string) (settings, error) {
 	s := settings{
 		kubeconfig: getenv("KUBECONFIG"), sandbox: getenv("SANDBOX"), engine: getenv("ENGINE"), image: getenv("E2E_IMAGE"),
-		keep: getenv("E2E_KEEP") != "", faults: getenv("E2E_FAULTS") != "",
+		keep: getenv("E2E_KEEP") != "", stories: getenv("E2E_STORIES"),
+	}
+	if s.stories == "" {
+		s.stories = "*.txtar"
 	}
 	if s.kubeconfig == "" {
 		return s, errors.New("KUBECONFIG is not set: name the kubeconfig file of the Kubernetes to use")
@@ -60,17 +65,15 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
-// condition answers the conditions of scripts: [sandbox], [antdb], [standin], [faults].
+// condition answers the conditions of scripts: [sandbox], [antdb], [standin].
 func (s settings) condition(name string) (bool, error) {
 	switch name {
 	case "sandbox":
 		return s.sandbox != "", nil
 	case "antdb", "standin":
 		return s.engine == name, nil
-	case "faults":
-		return s.faults, nil
 	default:
-		return false, fmt.Errorf("unknown condition %q: there are sandbox, antdb, standin and faults", name)
+		return false, fmt.Errorf("unknown condition %q: there are sandbox, antdb and standin", name)
 	}
 }
 
@@ -99,7 +102,7 @@ func TestStories(t *testing.T) {
 	}
 	t.Setenv("KUBECACHEDIR", t.TempDir())
 	operatorRuns(t, s)
-	together, each := sort(t)
+	together, each := sort(t, s.stories)
 	p := params(s)
 	t.Run("together", func(t *testing.T) {
 		p.Files = together
@@ -114,11 +117,11 @@ func TestStories(t *testing.T) {
 }
 
 // sort tells stories that may run beside each other from those that may not.
-func sort(t *testing.T) (together, each []string) {
+func sort(t *testing.T, pattern string) (together, each []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.txtar")
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories found (%v)", err)
+		t.Fatalf("no stories fit %q (%v)", pattern, err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

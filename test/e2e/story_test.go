@@ -21,9 +21,7 @@ import (
 
 const (
 	// longestStory bounds a story, whatever it waits for.
-	longestStory = 20 * time.Minute
-	// longestFaults bounds the one that disturbs every step of every operation.
-	longestFaults = 80 * time.Minute
+	longestStory = 25 * time.Minute
 	// longestEnd bounds what is done after a story.
 	longestEnd = 90 * time.Second
 )
@@ -57,11 +55,7 @@ func newStory(env *testscript.Env, s settings, name string) (*story, error) {
 	if !ok {
 		return nil, fmt.Errorf("run story %s: %T is no test", name, env.T())
 	}
-	longest := longestStory
-	if s.faults {
-		longest = longestFaults
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	ctx, cancel := context.WithTimeout(context.Background(), longestStory)
 	space, err := cluster.Open(s.kubeconfig, name+"-"+strings.ToLower(rand.Text()[:4]))
 	if err != nil {
 		cancel()

@@ -26,7 +26,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/spec"
 )
 
-// +kubebuilder:rbac:groups=antdb.io,resources=antdboperations,verbs=get;list;watch;create;patch;update
+// +kubebuilder:rbac:groups=antdb.io,resources=antdboperations,verbs=get;list;watch;create;patch;update;delete
 // +kubebuilder:rbac:groups=antdb.io,resources=antdboperations/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=antdb.io,resources=antdboperations/finalizers,verbs=update
 
@@ -140,9 +140,9 @@ func (r *Reconciler) journal(ctx context.Context, operations []v1alpha1.AntDBOpe
 		}
 		if wrote {
 			r.Metrics.Writes.WithLabelValues("operation").Inc()
+			r.Metrics.journaled(op.Spec.Type, &op.Status, &status)
 		}
 		if wrote && op.Status.Phase != status.Phase {
-			r.Metrics.Operations.WithLabelValues(string(op.Spec.Type), string(status.Phase)).Inc()
 			logr.FromContextOrDiscard(ctx).Info("operation", "name", op.Name, "phase", status.Phase, "message", status.Message)
 		}
 	}
@@ -186,6 +186,8 @@ func (r *Reconciler) actOnObject(ctx context.Context, want *spec.Cluster, a plan
 		return r.finalizer(ctx, want.Namespace, a.Name, controllerutil.AddFinalizer)
 	case plan.ReleaseOperation:
 		return r.finalizer(ctx, want.Namespace, a.Name, controllerutil.RemoveFinalizer)
+	case plan.DeleteOperation:
+		return r.remove(ctx, &v1alpha1.AntDBOperation{ObjectMeta: in(a.Name)}, a.UID)
 	case plan.DeleteClaim:
 		return r.remove(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: in(a.Claim)}, a.UID)
 	case plan.DeleteService:

@@ -59,6 +59,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	if cluster == nil || cluster.DeletionTimestamp != nil {
+		r.Metrics.forget(req.NamespacedName)
 		return ctrl.Result{}, r.abandon(ctx, operations) // owner references do the rest
 	}
 	want := spec.Resolve(cluster)
@@ -73,6 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, errors.Join(failure, fmt.Errorf("ask instances: %w", err))
 	}
 	p := plan.Cluster(&want, snap, r.Operator, metav1.NewTime(r.Now()))
+	r.Metrics.looked(req.NamespacedName, operations, &p)
 	again, err := r.perform(ctx, &want, &p)
 	failure = errors.Join(failure, err)
 	if err := r.report(ctx, cluster, &p); err != nil {

@@ -368,3 +368,34 @@ func TestADeletedClusterLetsItsOperationsGo(t *testing.T) {
 		t.Errorf("the operation is %s with finalizers %v", op.Status.Phase, op.Finalizers)
 	}
 }
+
+func TestTheHistoryOfOperationsIsBounded(t *testing.T) {
+	s := settled(t)
+	s.change(func(c *v1alpha1.AntDBCluster) { c.Spec.OperationHistoryLimit = 2 })
+	s.counts(3, 2)
+	s.settle(enoughToScale)
+	for _, name := range []string{"a", "b", "c"} {
+		s.clock = s.clock.Add(time.Minute)
+		s.ask(name, v1alpha1.AntDBOperationSpec{Type: v1alpha1.OperationRebalance})
+		s.settle(enoughToScale)
+	}
+	has := func(want ...string) {
+		t.Helper()
+		var have []string
+		for _, o := range s.operations() {
+			have = append(have, o.Name)
+		}
+		if d := cmp.Diff(want, have); d != "" {
+			t.Errorf("operations (-want +got):\n%s", d)
+		}
+	}
+	has("a", "b", "c", "demo-op1") // whoever waits for one sees its end
+	s.clock = s.clock.Add(5 * time.Minute)
+	s.settle(5)
+	has("b", "c", "demo-op1") // the last one of the operator's own stays, beyond what is kept
+	s.counts(2, 2)
+	s.settle(enoughToScale)
+	s.clock = s.clock.Add(5 * time.Minute)
+	s.settle(5)
+	has("c", "demo-op2")
+}

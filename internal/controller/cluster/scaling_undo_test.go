@@ -126,15 +126,9 @@ func TestTheOperatorMayBeRestartedAtEveryPassOfAnOperation(t *testing.T) {
 	s := settled(t)
 	for _, c := range [][2]int32{{3, 2}, {3, 4}, {2, 4}, {2, 3}} {
 		s.counts(c[0], c[1])
-		for range 3 * enoughToScale {
-			s.restartOperator()
-			if err := s.pass(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !s.ready() {
-			t.Fatalf("not settled\n%s", s)
-		}
+		s.eachPass = s.restartOperator
+		s.settle(3 * enoughToScale)
+		s.eachPass = func() {}
 	}
 	s.has("cn1", "cn2", "dn1", "dn2", "dn3")
 	if n := len(s.operations()); n != 4 {

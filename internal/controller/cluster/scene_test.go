@@ -26,6 +26,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/kube"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
+	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 	"github.com/antdb-operator/antdb-operator/internal/testkit/apiserver"
 	"github.com/antdb-operator/antdb-operator/internal/testkit/fakeantdb"
@@ -47,8 +48,10 @@ type scene struct {
 	world    *fakeantdb.World
 	kubelet  *kubelet.Kubelet
 	operator *cluster.Reconciler
+	metrics  *prometheus.Registry // of the operator that runs now
 	events   *recorder
 	clock    time.Time
+	eachPass func() // what happens before each pass
 }
 
 const small = `
@@ -67,14 +70,9 @@ var request = ctrl.Request{NamespacedName: demo}
 
 func newScene(ctx context.Context, t tester, text string) *scene {
 	t.Helper()
-	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	s := &scene{t: t, ctx: ctx, api: apiserver.New(), world: fakeantdb.New(), events: &recorder{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), eachPass: func() {}}
 	s.kubelet = &kubelet.Kubelet{Client: s.api.World, Runtime: runner{s.world}, Namespace: demo.Namespace}
-	s.api.Deleting = func(pod *corev1.Pod) {
-		if pod.Status.Phase != corev1.PodFailed {
-			s.world.Disturb(pod.Name, "deletion")
-		}
-	}
-	s.restartOperator()
+	s.begin()
 	c := &v1alpha1.AntDBCluster{}
 	if err := yaml.UnmarshalStrict([]byte(text), c); err != nil {
 		t.Fatalf("%v", err)
@@ -86,8 +84,30 @@ func newScene(ctx context.Context, t tester, text string) *scene {
 	return s
 }
 
+// begin starts an operator, and lets the world judge what it deletes.
+func (s *scene) begin() {
+	s.api.Deleting = func(pod *corev1.Pod) {
+		if pod.Status.Phase != corev1.PodFailed {
+			s.world.Disturb(pod.Name, "deletion")
+		}
+	}
+	s.restartOperator()
+}
+
+// clone is another scene in the same state, with an operator that remembers nothing.
+func (s *scene) clone(ctx context.Context, t tester) *scene {
+	other := &scene{
+		t: t, ctx: ctx, api: s.api.Clone(), world: s.world.Clone(), events: &recorder{all: s.events.last(len(s.events.all))},
+		clock: s.clock, eachPass: func() {},
+	}
+	other.kubelet = s.kubelet.Clone(other.api.World, runner{other.world})
+	other.begin()
+	return other
+}
+
 // restartOperator replaces the operator's process: nothing that it remembered is left.
 func (s *scene) restartOperator() {
+	s.metrics = prometheus.NewRegistry()
 	s.operator = &cluster.Reconciler{
 		Client: s.api.Operator, Live: s.api.Operator,
 		Writer:   &kube.Writer{Reader: s.api.Operator, Client: s.api.Operator, Scheme: s.api.Scheme},
@@ -96,16 +116,43 @@ func (s *scene) restartOperator() {
 		Dial: func(address string, via http.RoundTripper) cluster.Instance {
 			return s.world.Dial(address, via)
 		},
-		Metrics: cluster.NewMetrics(prometheus.NewRegistry()),
+		Metrics: cluster.NewMetrics(s.metrics),
 		Now:     func() time.Time { return s.clock },
 	}
 }
 
 // pass reconciles once and lets everybody else do something.
 func (s *scene) pass() error {
+	s.eachPass()
 	_, err := s.operator.Reconcile(s.ctx, request)
+	if err == nil {
+		s.notStableTooSoon()
+	}
 	s.step()
 	return err
+}
+
+// notStableTooSoon checks what whoever waits for Stable relies on: it is never said while an operation has not ended, nor
+// while the nodes that there are differ from the counts.
+func (s *scene) notStableTooSoon() {
+	c := s.cluster()
+	if _, reason, _ := s.condition(v1alpha1.ConditionProgressing); reason != v1alpha1.ReasonStable || c.Status.ObservedGeneration != c.Generation {
+		return
+	}
+	for _, o := range s.operations() {
+		if !operation.Ended(&o) {
+			s.t.Fatalf("Stable while %s is %q\n%s", o.Name, o.Status.Phase, s)
+		}
+	}
+	have := map[string]int32{}
+	for _, m := range c.Status.Members {
+		if m.State == v1alpha1.MemberActive {
+			have[m.Name[:2]]++
+		}
+	}
+	if have["cn"] != c.Spec.Coordinators.Count || have["dn"] != c.Spec.Datanodes.Count {
+		s.t.Fatalf("Stable with %v for the counts %d and %d\n%s", s.members(), c.Spec.Coordinators.Count, c.Spec.Datanodes.Count, s)
+	}
 }
 
 // step lets everybody but the operator do something.

@@ -5,6 +5,7 @@ package cluster_test
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,11 +18,22 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/testkit/kubelet"
 )
 
+// The settled cluster that most stories begin with is brought about once.
+var (
+	first     *scene
+	firstOnce sync.Mutex
+)
+
 func settled(t *testing.T) *scene {
 	t.Helper()
-	s := newScene(t.Context(), t, small)
-	s.settle(30)
-	return s
+	firstOnce.Lock()
+	defer firstOnce.Unlock()
+	if first == nil {
+		s := newScene(t.Context(), t, small)
+		s.settle(30)
+		first = s
+	}
+	return first.clone(t.Context(), t)
 }
 
 // pods are the UIDs of all pods.

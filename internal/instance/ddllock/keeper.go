@@ -46,6 +46,7 @@ type Keeper struct {
 	Lease, Retry, Attempt, Farewell time.Duration
 	// Changed is called after every change of the status, never with the Keeper's own lock held.
 	Changed func()
+	Now     func() time.Time
 	Log     *slog.Logger
 
 	mu     sync.Mutex // guards what follows
@@ -55,6 +56,9 @@ type Keeper struct {
 	lease   *time.Timer
 	release context.CancelCauseFunc
 	over    chan struct{}
+	// since is when the lock was had, and losses counts how often one was lost.
+	since  time.Time
+	losses int
 }
 
 // Why a lock is given up.
@@ -69,6 +73,16 @@ func (k *Keeper) Status() instanceapi.LockStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.status
+}
+
+// Held tells for how long the lock has been held, 0 while it is not, and how often one was lost.
+func (k *Keeper) Held() (held bool, seconds time.Duration, losses int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.status.State != instanceapi.LockHeld {
+		return false, 0, k.losses
+	}
+	return true, k.Now().Sub(k.since), k.losses
 }
 
 // Put asks for the lock, prolongs it, or gives it up. It never waits for the lock itself, but for its end.
@@ -138,6 +152,9 @@ func (k *Keeper) run(ctx context.Context, over chan struct{}) {
 	held := k.take(ctx)
 	var lost error
 	if held != nil {
+		k.mu.Lock()
+		k.since = k.Now()
+		k.mu.Unlock()
 		k.report(instanceapi.LockHeld, "")
 		lost = watch(ctx, held)
 		k.releaseAll(ctx, held)
@@ -153,6 +170,7 @@ func (k *Keeper) ended(wasHeld bool, lost error) {
 	state, message := instanceapi.LockNone, ""
 	if wasHeld && !errors.Is(lost, errAsked) {
 		state, message = instanceapi.LockLost, lost.Error()
+		k.losses++
 	}
 	k.status.State, k.status.Message = state, message
 	k.mu.Unlock()

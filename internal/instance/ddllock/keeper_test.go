@@ -112,7 +112,7 @@ func place(t *testing.T, lease time.Duration) (*server, *ddllock.Keeper) {
 	s := &server{databases: []string{"postgres", "template1", "app"}, refuse: map[string]error{}, locked: map[string]*session{}}
 	k := &ddllock.Keeper{
 		Open: s.open, First: "postgres", Lease: lease, Retry: 5 * time.Millisecond, Attempt: patience, Farewell: patience,
-		Changed: func() {}, Log: slog.New(slog.DiscardHandler),
+		Changed: func() {}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	t.Cleanup(k.Close)
 	return s, k

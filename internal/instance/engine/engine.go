@@ -20,6 +20,12 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/pgconf"
 )
 
+// SnapshotReceiver is the title of the process by which a server listens to gc; a title has blanks behind it.
+const SnapshotReceiver = "postgres: snapshot receiver process"
+
+// SnapshotSender is the title of the process by which gc speaks to all others.
+const SnapshotSender = "postgres: snapshot sender process"
+
 // Engine runs the programs of an installation that is found by PATH.
 type Engine struct {
 	Children *process.Children

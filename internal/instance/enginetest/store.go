@@ -93,6 +93,7 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 		{"datallowconn", databases},
 		{"pgxc_lock_for_backup", lockDDL},
 		{"select count(*)::int8 from pg_stat_activity", strangers},
+		{"select count(pg_terminate_backend(pid))::int8 from pg_stat_activity", strangers},
 		{"md5(string_agg", digest},
 		{"count(*)::int4 from pg_database", none},
 		{"select state from", s.journal},

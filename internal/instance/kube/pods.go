@@ -73,12 +73,13 @@ func (p *Pods) OfCluster(cluster string) cache.ListerWatcher {
 	}, p)
 }
 
-// Patch changes a pod, or a subresource of it.
-func (p *Pods) Patch(ctx context.Context, name string, kind types.PatchType, patch []byte, subresources ...string) error {
+// Patch changes a pod, or a subresource of it, and returns the pod as it is then.
+func (p *Pods) Patch(ctx context.Context, name string, kind types.PatchType, patch []byte, subresources ...string) (*corev1.Pod, error) {
+	pod := &corev1.Pod{}
 	err := p.client.Patch(kind).Namespace(p.namespace).Resource(resource).Name(name).
-		SubResource(subresources...).Body(patch).Do(ctx).Error()
+		SubResource(subresources...).Body(patch).Do(ctx).Into(pod)
 	if err != nil {
-		return fmt.Errorf("patch pod %s: %w", name, err)
+		return nil, fmt.Errorf("patch pod %s: %w", name, err)
 	}
-	return nil
+	return pod, nil
 }

@@ -82,14 +82,18 @@ func TestAPatchGoesToThePodOrItsStatus(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		got = append(got, strings.Join([]string{r.Method, r.URL.Path, r.Header.Get("Content-Type"), string(body)}, " "))
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Pod"}`)
+		_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"a":"1"}}}`)
 	})
 	ctx := bounded(t)
-	if err := p.Patch(ctx, "demo-dn1-1", types.MergePatchType, []byte(`{"a":1}`)); err != nil {
+	if _, err := p.Patch(ctx, "demo-dn1-1", types.MergePatchType, []byte(`{"a":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Patch(ctx, "demo-dn1-1", types.StrategicMergePatchType, []byte(`{"b":2}`), "status"); err != nil {
+	pod, err := p.Patch(ctx, "demo-dn1-1", types.StrategicMergePatchType, []byte(`{"b":2}`), "status")
+	if err != nil {
 		t.Fatal(err)
+	}
+	if pod.Labels["a"] != "1" {
+		t.Errorf("the pod is told to have labels %v", pod.Labels)
 	}
 	want := []string{
 		`PATCH /api/v1/namespaces/ns/pods/demo-dn1-1 application/merge-patch+json {"a":1}`,
@@ -104,7 +108,7 @@ func TestAPatchGoesToThePodOrItsStatus(t *testing.T) {
 
 func TestARefusedPatchNamesThePod(t *testing.T) {
 	p := pods(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "forbidden", http.StatusForbidden) })
-	err := p.Patch(bounded(t), "demo-dn1-1", types.MergePatchType, []byte(`{}`))
+	_, err := p.Patch(bounded(t), "demo-dn1-1", types.MergePatchType, []byte(`{}`))
 	if err == nil || !strings.Contains(err.Error(), "patch pod demo-dn1-1") {
 		t.Errorf("got %v", err)
 	}

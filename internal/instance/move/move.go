@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/metrics"
 	"github.com/antdb-operator/antdb-operator/internal/redistribute"
 )
 
@@ -38,6 +39,7 @@ type Mover struct {
 
 	mu     sync.Mutex
 	status instanceapi.MoveStatus
+	pauses metrics.Histogram
 	cancel context.CancelFunc // of the waiting between tables; nil while nothing runs
 }
 
@@ -55,6 +57,13 @@ func (m *Mover) Status() *instanceapi.MoveStatus {
 	}
 	s := m.status
 	return &s
+}
+
+// Pauses are those of all moves.
+func (m *Mover) Pauses() metrics.Histogram {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pauses
 }
 
 // Ask begins a move, or cancels the one that runs. It never waits. What has ended is not begun again under its token,

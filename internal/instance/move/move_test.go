@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/move"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/metrics"
 	"github.com/antdb-operator/antdb-operator/internal/redistribute"
 )
 
@@ -276,5 +278,30 @@ func TestAMoveIsCancelledAfterTheTableThatIsBeingMoved(t *testing.T) {
 	}
 	if s := ended(t, m, changed); s.Phase != instanceapi.MoveCancelled || s.TablesDone != 1 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+func TestWhatHeldStatementsBackIsMeasuredAndConnectingIsNot(t *testing.T) {
+	w := two()
+	changed := make(chan struct{}, 8)
+	m := w.mover(changed)
+	open, opened := m.Open, 0
+	m.Open = func(ctx context.Context, database string) (move.Session, error) {
+		if opened++; opened == 2 { // the first one is for the plan
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.now = w.now.Add(time.Hour)
+			return nil, errors.New("connection refused")
+		}
+		return open(ctx, database)
+	}
+	if err := m.Ask(t.Context(), order()); err != nil {
+		t.Fatal(err)
+	}
+	if s := ended(t, m, changed); s.Phase != instanceapi.MoveDone || s.LongestPauseMillis != 1000 {
+		t.Errorf("got %+v", s)
+	}
+	if want := (metrics.Histogram{}).With(time.Second).With(time.Second); !reflect.DeepEqual(want, m.Pauses()) {
+		t.Errorf("pauses %+v, want two of a second", m.Pauses())
 	}
 }

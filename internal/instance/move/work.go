@@ -129,17 +129,7 @@ func (w *work) step(life context.Context, s redistribute.Step) bool {
 		return true
 	}
 	w.mark(s, "Running", "")
-	began := w.Now()
-	err := w.enter(life, s.Database)
-	if err == nil {
-		began = w.Now()
-		err = w.session.Paused(life, time.Duration(w.order.MaxPauseMillis)*time.Millisecond, s.Lock(), s.Statements())
-	}
-	took := w.Now().Sub(began)
-	w.note(func(status *instanceapi.MoveStatus) {
-		status.LongestPauseMillis = max(status.LongestPauseMillis, took.Milliseconds())
-	})
-	w.breathe(took)
+	took, err := w.paused(life, s)
 	if err == nil {
 		w.spent, w.away = w.spent+took, 0
 		w.finish(s)
@@ -166,6 +156,22 @@ func (w *work) step(life context.Context, s redistribute.Step) bool {
 	w.notBefore[name] = w.Now().Add(pause(w.attempts[name]))
 	w.putOff(s, pause(w.attempts[name]), err)
 	return true
+}
+
+// paused moves the tables of one step in a pause of the cluster, and tells how long that held statements back.
+func (w *work) paused(life context.Context, s redistribute.Step) (took time.Duration, err error) {
+	if err := w.enter(life, s.Database); err != nil {
+		return 0, err
+	}
+	began := w.Now()
+	err = w.session.Paused(life, time.Duration(w.order.MaxPauseMillis)*time.Millisecond, s.Lock(), s.Statements())
+	took = w.Now().Sub(began)
+	w.note(func(status *instanceapi.MoveStatus) {
+		status.LongestPauseMillis = max(status.LongestPauseMillis, took.Milliseconds())
+		w.pauses = w.pauses.With(took)
+	})
+	w.breathe(took)
+	return took, err
 }
 
 func (w *work) putOff(s redistribute.Step, wait time.Duration, err error) {

@@ -18,6 +18,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
 // Set is the present addresses. It is filled by a reflector, which lists, watches, and begins again with growing
@@ -27,11 +30,14 @@ type Set struct {
 	Own []netip.Addr
 	// Changed is called with every change, sorted.
 	Changed func([]netip.Addr)
+	// GTMMoved is called when gc accepts connections at another address than before.
+	GTMMoved func(netip.Addr)
 
 	mu     sync.Mutex
 	byPod  map[string][]netip.Addr
 	synced bool
 	last   []netip.Addr
+	gtm    netip.Addr // where gc accepted connections last
 }
 
 // Follow keeps the set up to date until ctx ends.
@@ -107,6 +113,9 @@ func (s *Set) put(o any) {
 	}
 	if of := trusted(p); len(of) > 0 {
 		s.byPod[p.Name] = of
+		if p.Labels[naming.LabelRole] == string(antdb.RoleGTM) && p.Labels[naming.LabelAccepting] == "true" {
+			s.gtm = of[0]
+		}
 	} else {
 		delete(s.byPod, p.Name)
 	}
@@ -130,12 +139,16 @@ func trusted(p *corev1.Pod) []netip.Addr {
 func (s *Set) change(do func()) {
 	s.mu.Lock()
 	wasSynced := s.synced
+	wasAt := s.gtm
 	do()
-	now := s.addresses()
+	now, at := s.addresses(), s.gtm
 	changed := !slices.Equal(now, s.last) || s.synced != wasSynced
 	s.last = now
 	s.mu.Unlock()
 	if changed {
 		s.Changed(now)
+	}
+	if wasAt.IsValid() && at != wasAt && s.GTMMoved != nil {
+		s.GTMMoved(at)
 	}
 }

@@ -77,3 +77,34 @@ func TestChangesAreToldOnceAndOnlyWhenAddressesChange(t *testing.T) {
 		t.Errorf("told (-want +got):\n%s", d)
 	}
 }
+
+func TestAMoveOfGCIsToldOnceItAcceptsElsewhere(t *testing.T) {
+	var moves []string
+	s := &peers.Set{Changed: func([]netip.Addr) {}, GTMMoved: func(a netip.Addr) { moves = append(moves, a.String()) }}
+	gc := func(accepting, ip string) *corev1.Pod {
+		return pod("demo-gc-1", func(p *corev1.Pod) {
+			p.Labels = map[string]string{"antdb.io/role": "gtm", "antdb.io/accepting": accepting}
+		}, ip)
+	}
+	for _, step := range []struct {
+		pod  *corev1.Pod
+		want []string
+	}{
+		{gc("true", "192.0.2.1"), nil}, // nothing was known before
+		{gc("false", "192.0.2.1"), nil},
+		{gc("true", "192.0.2.1"), nil}, // the same place: its system refused what was sent meanwhile
+		{gc("false", "192.0.2.2"), nil},
+		{pod("demo-dn1-1", func(p *corev1.Pod) {
+			p.Labels = map[string]string{"antdb.io/role": "datanode", "antdb.io/accepting": "true"}
+		}, "192.0.2.3"), nil},
+		{gc("true", "192.0.2.2"), []string{"192.0.2.2"}},
+		{gc("true", "192.0.2.2"), []string{"192.0.2.2"}},
+	} {
+		if err := s.Update(step.pod); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(step.want, moves); d != "" {
+			t.Fatalf("after %s at %s: moves (-want +got):\n%s", step.pod.Labels, step.pod.Status.PodIP, d)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,20 +115,29 @@ func reapOne(pid int) {
 	}
 }
 
-// Orphans lists inherited processes that run in the folder.
-func (c *Children) Orphans(folder string) []int {
+// Leftovers lists processes that run in the folder and were not started here: inherited ones, and those of the program
+// whoever their parent is. A server that outlived its instance manager was inherited by somebody else, and its processes
+// are nobody's orphans here. One that has the argument spare, and was not inherited, is left alone.
+func (c *Children) Leftovers(folder, program, spare string) []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	self := os.Getpid()
 	var pids []int
-	for _, p := range offspring() {
-		if p.ended || c.ours[p.pid] {
+	for _, p := range all() {
+		if p.ended || p.pid == self || c.ours[p.pid] || !RunsIn(p.pid, folder) {
 			continue
 		}
-		if at, err := os.Readlink(procfs(p.pid, "cwd")); err == nil && at == folder {
+		if p.parent == self || runs(p.pid, program) && !slices.Contains(arguments(p.pid), spare) {
 			pids = append(pids, p.pid)
 		}
 	}
 	return pids
+}
+
+// runs tells whether pid is a process of the program, a path without symbolic links.
+func runs(pid int, program string) bool {
+	exe, err := os.Readlink(procfs(pid, "exe"))
+	return err == nil && exe == program
 }
 
 // RunsIn tells whether pid is a process that runs in the folder.
@@ -136,19 +146,32 @@ func RunsIn(pid int, folder string) bool {
 	return err == nil && at == folder
 }
 
-type child struct {
-	pid   int
-	ended bool
+func arguments(pid int) []string {
+	text, err := os.ReadFile(procfs(pid, "cmdline"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(text), "\x00")
+}
+
+type found struct {
+	pid, parent int
+	ended       bool
 }
 
 // offspring lists the children of this process, with those that ended and were not reaped.
-func offspring() []child {
+func offspring() []found {
+	self := os.Getpid()
+	return slices.DeleteFunc(all(), func(p found) bool { return p.parent != self })
+}
+
+// all lists every process that can be seen.
+func all() []found {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	self := strconv.Itoa(os.Getpid())
-	var children []child
+	var processes []found
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -160,11 +183,14 @@ func offspring() []child {
 		}
 		// The name of the program stands in brackets and may hold any character.
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if len(fields) > 1 && fields[1] == self {
-			children = append(children, child{pid: pid, ended: fields[0] == "Z"})
+		if len(fields) < 2 {
+			continue
+		}
+		if parent, err := strconv.Atoi(fields[1]); err == nil {
+			processes = append(processes, found{pid: pid, parent: parent, ended: fields[0] == "Z"})
 		}
 	}
-	return children
+	return processes
 }
 
 func procfs(pid int, file string) string {

@@ -4,6 +4,7 @@ package process_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,13 +86,13 @@ func TestOrphansAreFoundByTheFolderTheyRunIn(t *testing.T) {
 	folder := t.TempDir()
 	pid := orphan(t, c, folder, "sleep 60")
 	eventually(t, "the orphan is found", func() bool {
-		found := c.Orphans(folder)
+		found := c.Leftovers(folder, "", "")
 		return len(found) == 1 && found[0] == pid
 	})
 	if !process.RunsIn(pid, folder) || process.RunsIn(pid, "/") {
 		t.Error("the folder is told wrongly")
 	}
-	if found := c.Orphans(t.TempDir()); len(found) > 0 {
+	if found := c.Leftovers(t.TempDir(), "", ""); len(found) > 0 {
 		t.Errorf("in another folder: %v", found)
 	}
 	p, err := os.FindProcess(pid)
@@ -101,7 +102,46 @@ func TestOrphansAreFoundByTheFolderTheyRunIn(t *testing.T) {
 	if err := p.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the orphan is gone", func() bool { return len(c.Orphans(folder)) == 0 })
+	eventually(t, "the orphan is gone", func() bool { return len(c.Leftovers(folder, "", "")) == 0 })
+}
+
+func TestProcessesOfTheProgramAreFoundWhoeverTheirParentIs(t *testing.T) {
+	c := &process.Children{}
+	folder := t.TempDir()
+	sleep, err := exec.LookPath("sleep")
+	if err == nil {
+		sleep, err = filepath.EvalSymlinks(sleep)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The shell is our child and no leftover: it is somewhere else. The two below it are not our children.
+	other := exec.Command("sh", "-c", "cd "+folder+"; sleep 60 & cat - & cd /; wait")
+	in, err := other.StdinPipe()
+	if err == nil {
+		err = other.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	eventually(t, "it is found", func() bool {
+		found = c.Leftovers(folder, sleep, "61")
+		return len(found) == 1
+	})
+	if none := c.Leftovers(folder, "/nothing", "61"); len(none) > 0 {
+		t.Errorf("of another program: %v", none)
+	}
+	if none := c.Leftovers(folder, sleep, "60"); len(none) > 0 {
+		t.Errorf("with an argument that spares it: %v", none)
+	}
+	p, err := os.FindProcess(found[0])
+	if err == nil {
+		err = errors.Join(p.Kill(), in.Close(), other.Wait())
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAFailedProgramQuotesItsLastWords(t *testing.T) {

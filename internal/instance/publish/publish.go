@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package publish writes what an instance has to tell onto its own pod: a label that Services select by, conditions
+// Package publish writes what an instance has to tell onto its own pod: labels that Services select by, conditions
 // that Kubernetes and people read, and an annotation that wakes the operator.
 //
 // It writes on change only, and only the latest; while the instance does not serve, not more often than it must. It does
@@ -10,12 +10,13 @@ package publish
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/antdb-operator/antdb-operator/internal/naming"
@@ -32,12 +33,12 @@ type News struct {
 	Report string
 }
 
-// Patcher patches pods.
+// Patcher patches pods, and tells what the pod is like then.
 type Patcher interface {
-	Patch(ctx context.Context, pod string, kind types.PatchType, patch []byte, subresources ...string) error
+	Patch(ctx context.Context, pod string, kind types.PatchType, patch []byte, subresources ...string) (*corev1.Pod, error)
 }
 
-// writeLimit is how long the two requests may take.
+// writeLimit is how long a write may take.
 const writeLimit = 5 * time.Second
 
 // Publisher writes onto one pod.
@@ -60,10 +61,10 @@ type Publisher struct {
 
 	// What the pod carries, as far as known. Nothing is known at first: an earlier life of this container may have
 	// left anything.
-	metadata, conditions *News
-	since, sinceReady    time.Time     // when it began or ceased to serve and to accept connections
-	wrote                time.Time     // when it was brought up to date last
-	flushed              chan struct{} // what was closed last
+	is                *News
+	since, sinceReady time.Time     // when it began or ceased to serve and to accept connections
+	wrote             time.Time     // when it was brought up to date last
+	flushed           chan struct{} // what was closed last
 }
 
 // Tell hands over the latest news. It never waits.
@@ -140,14 +141,14 @@ func (p *Publisher) Run(ctx context.Context) {
 func (p *Publisher) gapLeft() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	is, want := p.conditions, p.want
+	is, want := p.is, p.want
 	if p.flush || is == nil || want == nil || want.Serving || is.Serving || is.Accepting != want.Accepting {
 		return 0
 	}
 	return p.Gap - p.Now().Sub(p.wrote)
 }
 
-// write brings the pod up to date. Metadata and conditions are separate requests; each is sent only if it changes.
+// write brings the pod up to date.
 func (p *Publisher) write(ctx context.Context) error {
 	p.mu.Lock()
 	want, written := p.want, p.written
@@ -155,60 +156,66 @@ func (p *Publisher) write(ctx context.Context) error {
 	if want == nil {
 		return nil
 	}
-	// An API server that does not answer shall not hold up what there is to tell once it does.
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
-	defer cancel()
-	err := errors.Join(p.writeConditions(ctx, *want), p.writeMetadata(ctx, *want))
-	if err == nil {
-		p.wrote = p.Now()
+	if p.is == nil || *p.is != *want {
+		// An API server that does not answer shall not hold up what there is to tell once it does.
+		ctx, cancel := context.WithTimeout(ctx, writeLimit)
+		defer cancel()
+		if err := p.patch(ctx, *want); err != nil {
+			return err
+		}
 	}
-	if err == nil && p.flushed != written {
+	p.wrote = p.Now()
+	if p.flushed != written {
 		p.flushed = written
 		close(written)
 	}
-	return err
+	return nil
 }
 
-func (p *Publisher) writeMetadata(ctx context.Context, want News) error {
-	if p.metadata != nil && p.metadata.Serving == want.Serving && p.metadata.Report == want.Report {
-		return nil
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"labels":      map[string]string{naming.LabelServing: strconv.FormatBool(want.Serving)},
-		"annotations": map[string]string{naming.AnnotationReport: want.Report},
-	}})
-	if err == nil {
-		err = p.Pods.Patch(ctx, p.Pod, types.MergePatchType, patch)
-	}
-	if err == nil {
-		p.metadata = &want
-	}
-	return err
-}
-
-func (p *Publisher) writeConditions(ctx context.Context, want News) error {
-	is := p.conditions
-	if is != nil && is.Accepting == want.Accepting && is.Serving == want.Serving && is.Reason == want.Reason && is.Message == want.Message {
-		return nil
-	}
-	if is == nil || is.Serving != want.Serving {
+// patch writes everything at once. What is written of metadata together with the status is taken by API servers as they
+// are today, by habit and not by contract: if it was not, it is written by itself.
+func (p *Publisher) patch(ctx context.Context, want News) error {
+	if p.is == nil || p.is.Serving != want.Serving {
 		p.since = p.Now()
 	}
-	if is == nil || is.Accepting != want.Accepting {
+	if p.is == nil || p.is.Accepting != want.Accepting {
 		p.sinceReady = p.Now()
 	}
+	labels := map[string]string{
+		naming.LabelAccepting: strconv.FormatBool(want.Accepting), naming.LabelServing: strconv.FormatBool(want.Serving),
+	}
+	annotations := map[string]string{naming.AnnotationReport: want.Report}
+	metadata := map[string]any{"labels": labels, "annotations": annotations}
 	// Conditions are merged by type, so those of the kubelet stay.
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []map[string]any{
+	pod, err := p.send(ctx, map[string]any{"metadata": metadata, "status": map[string]any{"conditions": []map[string]any{
 		condition(naming.ConditionAccepting, want.Accepting, p.sinceReady, "", ""),
 		condition(naming.ConditionServing, want.Serving, p.since, want.Reason, want.Message),
-	}}})
-	if err == nil {
-		err = p.Pods.Patch(ctx, p.Pod, types.StrategicMergePatchType, patch, "status")
+	}}}, "status")
+	if err == nil && (!holds(pod.Labels, labels) || !holds(pod.Annotations, annotations)) {
+		_, err = p.send(ctx, map[string]any{"metadata": metadata})
 	}
 	if err == nil {
-		p.conditions = &want
+		p.is = &want
 	}
 	return err
+}
+
+func (p *Publisher) send(ctx context.Context, change map[string]any, subresources ...string) (*corev1.Pod, error) {
+	patch, err := json.Marshal(change)
+	if err != nil {
+		return nil, fmt.Errorf("encode news: %w", err)
+	}
+	return p.Pods.Patch(ctx, p.Pod, types.StrategicMergePatchType, patch, subresources...)
+}
+
+// holds tells whether is has everything that want has.
+func holds(is, want map[string]string) bool {
+	for k, v := range want {
+		if is[k] != v {
+			return false
+		}
+	}
+	return true
 }
 
 func condition(kind string, holds bool, since time.Time, reason, message string) map[string]any {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,8 +36,10 @@ type running struct {
 // start starts the server; a failure is treated like a crash.
 func (s *Supervisor) start(m Mode) {
 	s.retry = nil
-	s.clearLeftovers()
-	err := s.o.Prepare(m)
+	err := s.clearLeftovers(m)
+	if err == nil {
+		err = s.o.Prepare(m)
+	}
 	if err == nil {
 		err = s.removeStaleLocks()
 	}
@@ -210,16 +213,28 @@ func (s *Supervisor) stop(ladder []Rung) {
 	}
 }
 
-// clearLeftovers waits until no process of a dead server is left, and helps those that stay: they hold the shared
-// memory that the next server needs. What even a kill does not end is left to the next attempt.
-func (s *Supervisor) clearLeftovers() {
+// byHand is the argument with which somebody repairs a data directory in a shell. It is not taken for a leftover: while it
+// runs, its lock keeps the server from starting.
+const byHand = "--single"
+
+// clearLeftovers waits until no process of a dead server is left, and helps those that stay: they hold the shared memory
+// that the next server needs, and may still write to its files. A process that waits for another node does not notice by
+// itself that its server died. What even a kill does not end is an error: no server is started beside it.
+func (s *Supervisor) clearLeftovers(m Mode) error {
+	program := s.o.Command(m).Path
+	if resolved, err := filepath.EvalSymlinks(program); err == nil {
+		program = resolved
+	}
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	began := time.Now()
 	for round := 0; ; round++ {
-		pids, waited := s.o.Children.Orphans(s.o.Data), time.Since(began)
-		if len(pids) == 0 || waited > 2*s.o.Timing.Leftovers {
-			return
+		pids, waited := s.o.Children.Leftovers(s.o.Data, program, byHand), time.Since(began)
+		if len(pids) == 0 {
+			return nil
+		}
+		if waited > 2*s.o.Timing.Leftovers {
+			return fmt.Errorf("processes %v of a server that died are still there, and cannot be ended", pids)
 		}
 		signal := unix.SIGQUIT
 		if waited > s.o.Timing.Leftovers {

@@ -48,6 +48,12 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigWith(t, 300*time.Millisecond)
+}
+
+// newRigWith makes a rig in which what a dead server left behind may take some time to leave.
+func newRigWith(t *testing.T, leftovers time.Duration) *rig {
+	t.Helper()
 	base := t.TempDir()
 	r := &rig{
 		t: t, control: enginetest.Install(t), data: filepath.Join(base, "d"), sockets: filepath.Join(base, "s"),
@@ -78,7 +84,7 @@ func newRig(t *testing.T) *rig {
 			r.last = s
 		},
 		Timing: supervise.Timing{
-			FirstBackoff: 10 * time.Millisecond, LastBackoff: 40 * time.Millisecond, Steady: time.Minute, Leftovers: 300 * time.Millisecond,
+			FirstBackoff: 10 * time.Millisecond, LastBackoff: 40 * time.Millisecond, Steady: time.Minute, Leftovers: leftovers,
 		},
 	})
 	return r
@@ -254,15 +260,7 @@ func TestWhatADeadServerLeftBehindIsEndedBeforeTheNextOneStarts(t *testing.T) {
 	r := newRig(t)
 	r.run()
 	r.awaitAccepting()
-	// A process of the server that outlives it and does not notice.
-	out, _, err := r.children.Run(exec.Command("sh", "-c", "{ cd "+r.data+" && trap '' QUIT && exec sleep 60; } >/dev/null 2>&1 & echo $!"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	left, err := strconv.Atoi(strings.TrimSpace(out))
-	if err != nil {
-		t.Fatal(err)
-	}
+	left := r.leave()
 	text, err := os.ReadFile(filepath.Join(r.data, "postmaster.pid"))
 	if err != nil {
 		t.Fatal(err)
@@ -279,6 +277,67 @@ func TestWhatADeadServerLeftBehindIsEndedBeforeTheNextOneStarts(t *testing.T) {
 	if process.RunsIn(left, r.data) {
 		t.Errorf("process %d of the dead server is still there", left)
 	}
+}
+
+// leave leaves a process of a server that outlives it and does not notice.
+func (r *rig) leave() int {
+	r.t.Helper()
+	out, _, err := r.children.Run(exec.Command("sh", "-c", "{ cd "+r.data+" && trap '' QUIT && exec sleep 60; } >/dev/null 2>&1 & echo $!"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pid
+}
+
+// A server that outlived its instance manager is nobody's orphan here: another process inherited it.
+func TestAServerThatSomebodyElseInheritedIsEndedToo(t *testing.T) {
+	r := newRig(t)
+	other := exec.Command("sh", "-c", "postgres --normal -D "+r.data+" & wait")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- other.Wait() }()
+	pidFile := filepath.Join(r.data, "postmaster.pid")
+	for deadline := time.Now().Add(patience); ; <-time.After(2 * time.Millisecond) {
+		if text, err := os.ReadFile(pidFile); err == nil && strings.Contains(string(text), "ready") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the other server does not come up")
+		}
+	}
+	r.run()
+	r.awaitAccepting()
+	if err := <-ended; err != nil {
+		t.Errorf("the other server: %v", err)
+	}
+	if d := cmp.Diff([]string{"signal quit"}, r.control.Signals()); d != "" {
+		t.Errorf("signals (-want +got):\n%s", d)
+	}
+}
+
+// What keeps the shared memory of a dead server may still write to its files, so that no lock of it is removed either.
+func TestNoServerIsStartedBesideWhatADeadOneLeftBehind(t *testing.T) {
+	r := newRigWith(t, time.Nanosecond) // too little to end it
+	left := r.leave()
+	r.write("postmaster.pid", "1\n"+r.data+"\n1\n5432\n"+r.sockets+"\n*\n 1 1\nready   \n")
+	r.run()
+	s := r.await("it says what is in the way", func(s supervise.Snapshot) bool { return strings.Contains(s.LastExit, strconv.Itoa(left)) })
+	if s.Starts > 0 || s.Phase != supervise.Stopped {
+		t.Errorf("started all the same: %+v", s)
+	}
+	if _, err := os.Stat(filepath.Join(r.data, "postmaster.pid")); err != nil {
+		t.Errorf("the lock was removed: %v", err)
+	}
+	if err := syscall.Kill(left, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitAccepting()
 }
 
 func TestAProcedureHasTheServerToItself(t *testing.T) {

@@ -23,14 +23,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/client-go/applyconfigurations"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 )
@@ -47,6 +43,8 @@ type Server struct {
 	Refuse func(Write) error
 	// Deleting is told of each pod that the operator is about to delete. It may be nil.
 	Deleting func(pod *corev1.Pod)
+
+	tracker *tracker
 
 	mu     sync.Mutex
 	frozen *corev1.PodList // what the operator's cache holds while it is behind
@@ -70,10 +68,9 @@ func New() *Server {
 			panic(err) // the types are fixed
 		}
 	}
-	base := fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}, &v1alpha1.AntDBOperation{}).
-		WithTypeConverters(
-			withoutEmptyStatus{schemas()}, managedfields.NewDeducedTypeConverter()).
-		Build()
+	s.tracker = newTracker(s.Scheme)
+	base := remember(fake.NewClientBuilder().WithScheme(s.Scheme).WithStatusSubresource(&v1alpha1.AntDBCluster{}, &v1alpha1.AntDBOperation{}).
+		WithObjectTracker(s.tracker).Build())
 	s.World = interceptor.NewClient(base, interceptor.Funcs{Create: s.create, Apply: s.apply, Delete: s.remove})
 	s.Operator = interceptor.NewClient(base, interceptor.Funcs{
 		Get: s.get, List: s.list,
@@ -103,6 +100,14 @@ func New() *Server {
 		},
 	})
 	return s
+}
+
+// Clone is another server that holds the same objects.
+func (s *Server) Clone() *Server {
+	other := New()
+	other.serial.Store(s.serial.Load())
+	s.tracker.copyTo(other.tracker, s.Scheme)
+	return other
 }
 
 // Freeze makes the operator see pods as they are now until Thaw: its cache is behind.
@@ -339,19 +344,4 @@ func kind(o client.Object) string {
 		return "AntDBCluster"
 	}
 	return fmt.Sprintf("%T", o)
-}
-
-// schemas are read once: they are large.
-var schemas = sync.OnceValue(func() managedfields.TypeConverter {
-	return applyconfigurations.NewTypeConverter(clientgoscheme.Scheme)
-})
-
-// withoutEmptyStatus mends what the fake client hands to the converter: an empty status, even of kinds without one.
-type withoutEmptyStatus struct{ managedfields.TypeConverter }
-
-func (w withoutEmptyStatus) ObjectToTyped(o runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
-	if u, ok := o.(*unstructured.Unstructured); ok && u.Object["status"] == nil {
-		delete(u.Object, "status")
-	}
-	return w.TypeConverter.ObjectToTyped(o, options...)
 }

@@ -45,9 +45,19 @@ type Kubelet struct {
 	Namespace string
 	// Held are pods that find no host.
 	Held map[string]bool
+	// Lost are pods whose host is gone: nothing runs in them, nobody hears of them, and they never end.
+	Lost map[string]bool
 
 	addresses int
 	running   map[types.UID]string // addresses by pod
+}
+
+// Clone looks after the same pods of another API server.
+func (k *Kubelet) Clone(c client.Client, r Runtime) *Kubelet {
+	return &Kubelet{
+		Client: c, Runtime: r, Namespace: k.Namespace, Held: maps.Clone(k.Held), Lost: maps.Clone(k.Lost),
+		addresses: k.addresses, running: maps.Clone(k.running),
+	}
 }
 
 // Step does what a kubelet does in a while: it starts, stops, reports.
@@ -105,6 +115,9 @@ func (k *Kubelet) volumes(ctx context.Context) error {
 
 func (k *Kubelet) tend(ctx context.Context, pod *corev1.Pod) error {
 	switch {
+	case k.Lost[pod.Name]:
+		k.stop(pod.UID)
+		return k.unready(ctx, pod)
 	case pod.DeletionTimestamp != nil:
 		k.stop(pod.UID)
 		if controllerutil.RemoveFinalizer(pod, finalizer) {
@@ -122,6 +135,17 @@ func (k *Kubelet) tend(ctx context.Context, pod *corev1.Pod) error {
 		return k.begin(ctx, pod)
 	}
 	return k.report(ctx, pod)
+}
+
+// unready is what Kubernetes writes on a pod of a host that is gone.
+func (k *Kubelet) unready(ctx context.Context, pod *corev1.Pod) error {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Status == corev1.ConditionTrue {
+			c.Status = corev1.ConditionFalse
+			return k.Client.Status().Update(ctx, pod)
+		}
+	}
+	return nil
 }
 
 // begin starts a pod whose image and volumes can be had.
@@ -189,8 +213,9 @@ func (k *Kubelet) mounts(ctx context.Context, pod *corev1.Pod) (disk types.UID, 
 
 // report tells whether the pod is ready and serves.
 func (k *Kubelet) report(ctx context.Context, pod *corev1.Pod) error {
-	if serving := strconv.FormatBool(k.Runtime.Serving(pod.Status.PodIP)); pod.Labels[naming.LabelServing] != serving {
-		pod.Labels[naming.LabelServing] = serving
+	serving, accepting := strconv.FormatBool(k.Runtime.Serving(pod.Status.PodIP)), strconv.FormatBool(k.Runtime.Accepting(pod.Status.PodIP))
+	if pod.Labels[naming.LabelServing] != serving || pod.Labels[naming.LabelAccepting] != accepting {
+		pod.Labels[naming.LabelServing], pod.Labels[naming.LabelAccepting] = serving, accepting
 		if err := k.Client.Update(ctx, pod); err != nil {
 			return err
 		}

@@ -11,7 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,6 +88,9 @@ func (t Tree) Make(host string) (procs []string, err error) {
 		case exists(filepath.Join(h, "cpuset.cpus")):
 			err = inheritCPUs(h, base, filepath.Join(base, host), leaf)
 		}
+		if err == nil {
+			err = weigh(base, runtime.NumCPU())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -140,6 +145,21 @@ func inheritCPUs(from string, dirs ...string) error {
 			if err := os.WriteFile(filepath.Join(dir, name), value, 0); err != nil {
 				return fmt.Errorf("set %s of %s: %w", name, dir, err)
 			}
+		}
+	}
+	return nil
+}
+
+// weigh gives the tree the weight of as many processes as there are processors: with the weight of one, as new groups
+// have it, one other busy process would leave half a processor to all hosts together.
+func weigh(base string, processors int) error {
+	for name, weight := range map[string]int{"cpu.shares": min(1024*processors, 1<<18), "cpu.weight": min(100*processors, 10000)} {
+		path := filepath.Join(base, name)
+		if !exists(path) {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(strconv.Itoa(weight)), 0); err != nil {
+			return fmt.Errorf("weigh control group: %w", err)
 		}
 	}
 	return nil

@@ -24,6 +24,8 @@ func (p Plan) control(t *Text, h layout.Host) error {
 	p.add(t, h, "tcp:127.0.0.1:2379", "kube-apiserver", p.apiServerFlags(h)...)
 	p.add(t, h, apiReady, "kube-controller-manager", append(p.controllerFlags("controller-manager"),
 		"--use-service-account-credentials=true",
+		// Nothing here reads Endpoints, which EndpointSlices have replaced.
+		"--controllers=*,-endpoints-controller,-endpointslice-mirroring-controller",
 		flag("root-ca-file", p.State.PKI("ca.crt")),
 		flag("service-account-private-key-file", p.State.PKI("sa.key")),
 		flag("cluster-signing-cert-file", p.State.PKI("ca.crt")),

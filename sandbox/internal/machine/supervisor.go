@@ -116,7 +116,7 @@ func (s *supervisor) start(d Daemon, log *os.File) (<-chan syscall.WaitStatus, e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	pid, err := syscall.ForkExec(d.Command[0], d.Command, &syscall.ProcAttr{
-		Env:   []string{"PATH=" + Path},
+		Env:   []string{"PATH=" + Path, "GOGC=" + collect},
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
@@ -127,6 +127,10 @@ func (s *supervisor) start(d Daemon, log *os.File) (<-chan syscall.WaitStatus, e
 	s.waiting[pid] = ended
 	return ended, nil
 }
+
+// collect lets the heaps of the daemons, which are small beside the machine, grow to four times what is used before garbage
+// is collected: while a cluster is made, collecting takes a fifth of the daemons' processor time otherwise.
+const collect = "300"
 
 // Path is where the programs of a host find others.
 const Path = "/usr/sbin:/usr/bin:/sbin:/bin"

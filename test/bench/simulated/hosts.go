@@ -24,11 +24,12 @@ import (
 )
 
 const (
-	labelManaged = "app.kubernetes.io/managed-by=antdb-operator"
-	labelCluster = "antdb.io/cluster"
-	labelNode    = "antdb.io/node"
-	labelRole    = "antdb.io/role"
-	labelServing = "antdb.io/serving"
+	labelManaged   = "app.kubernetes.io/managed-by=antdb-operator"
+	labelCluster   = "antdb.io/cluster"
+	labelNode      = "antdb.io/node"
+	labelRole      = "antdb.io/role"
+	labelServing   = "antdb.io/serving"
+	labelAccepting = "antdb.io/accepting"
 	// report is the annotation with which an instance wakes the operator.
 	report = "antdb.io/report"
 )
@@ -145,7 +146,7 @@ func (h *Hosts) publish(ctx context.Context, pod *corev1.Pod, i *instance) error
 	defer i.publishing.Unlock()
 	serving, news := i.news()
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"labels":      map[string]string{labelServing: strconv.FormatBool(serving)},
+		"labels":      map[string]string{labelServing: strconv.FormatBool(serving), labelAccepting: "true"},
 		"annotations": map[string]string{report: strconv.Itoa(news)},
 	}})
 	if err != nil {
