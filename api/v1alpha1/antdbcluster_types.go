@@ -261,7 +261,9 @@ type DatanodesSpec struct {
 	// them, the ones with the highest numbers first, and moves the rows.
 	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 16",message="allowed are 1 to 16 datanodes: the engine knows no more (max_datanodes)"
 	Count int32 `json:"count"`
-	// Strategy for the rows when datanodes are added.
+	// Strategy for the rows when datanodes are added: Redistribute moves them table by table to any number of new ones.
+	// Split makes each new one as a copy of a present one and divides the rows of the two in one pause of some seconds;
+	// it takes a count that is a multiple of the present one.
 	// +kubebuilder:default=Redistribute
 	// +optional
 	Strategy RebalanceStrategy `json:"strategy,omitempty"`

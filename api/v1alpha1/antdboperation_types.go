@@ -91,7 +91,7 @@ type AntDBOperationSpec struct {
 	// +listType=set
 	// +optional
 	Nodes []string `json:"nodes,omitempty"`
-	// Strategy for the rows of new datanodes.
+	// Strategy for the rows of new datanodes. Split takes as many as there are datanodes, or a multiple of that.
 	// +kubebuilder:default=Redistribute
 	// +optional
 	Strategy RebalanceStrategy `json:"strategy,omitempty"`

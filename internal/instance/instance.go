@@ -135,8 +135,8 @@ type Manager struct {
 	// joinAgain says that the data was thrown away after the first start, so that it is made anew beside the supervisor.
 	joinAgain bool
 	drain     draining
-	counts    counts
 	feed      feeding
+	counts    counts
 	// stopCheck ends the check of the server's present life.
 	stopCheck context.CancelFunc
 }

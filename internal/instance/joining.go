@@ -50,7 +50,7 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 	}
 	m.counts.joinKind = j.Kind
 	again := m.known.join.Phase == instanceapi.JoinMade || m.joinAgain
-	m.known.join = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}
+	m.known.join, m.counts.joinKind = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}, j.Kind
 	m.tell()
 	if !again {
 		m.toJoin <- j

@@ -3,6 +3,7 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -48,8 +49,9 @@ func (s metricsSource) Present() metrics.Present {
 type counts struct {
 	joinsMade, joinsFailed int
 	joinTook               time.Duration
-	joinKind               instanceapi.JoinKind // of the last one
-	endedSessions          int
+	// joinKind is how it was asked to join last.
+	joinKind      instanceapi.JoinKind
+	endedSessions int
 }
 
 // measureOperations adds what is done while nodes come and go. The caller holds mu.
@@ -62,9 +64,9 @@ func (m *Manager) measureOperations(p *metrics.Present, status *instanceapi.Stat
 		p.Drain = &metrics.Drain{Draining: m.facts.draining, Sessions: m.drain.status.Sessions, Ended: m.counts.endedSessions}
 	case antdb.RoleDatanode:
 	}
-	if m.counts.joinKind != "" {
+	if m.o.Launch.Join {
 		p.Join = &metrics.Join{
-			Kind: string(m.counts.joinKind), Running: m.known.join.Phase == instanceapi.JoinRunning,
+			Kind: string(cmp.Or(m.counts.joinKind, joinKinds[m.o.Launch.Role][0])), Running: m.known.join.Phase == instanceapi.JoinRunning,
 			Made: m.counts.joinsMade, Failed: m.counts.joinsFailed, Took: m.counts.joinTook,
 		}
 	}

@@ -49,10 +49,10 @@ type Cluster struct {
 	DrainTimeout, Retention metav1.Duration
 	// EvictAfter is how long a coordinator may be down; nil for ever.
 	EvictAfter *metav1.Duration
-	// OperationHistory is how many operations that have ended are kept.
-	OperationHistory int
 	// Strategy for the rows of datanodes that are added because of the count.
 	Strategy v1alpha1.RebalanceStrategy
+	// OperationHistory is how many operations that have ended are kept.
+	OperationHistory int
 	// Nodes in the order gc, coordinators, datanodes: the members, as far as they are not out of the cluster already.
 	Nodes []Node
 

@@ -225,7 +225,7 @@ func unharmed(ctx context.Context, c *call) error {
 	}
 	for _, args := range [][]string{
 		// A session of an operation that is left divides by zero.
-		{"-within", "60s", "gc", "select 1 / (count(*) = 0)::int from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move')"},
+		{"-within", "60s", "gc", "select 1 / (count(*) = 0)::int from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move', 'antdb-split')"},
 		{"-within", "60s", "cn1", "create table probe (id int)"},
 		{"-within", "60s", "cn2", "drop table probe"},
 	} {
