@@ -48,7 +48,6 @@ func (m *Manager) Join(_ context.Context, j instanceapi.Join) error {
 	if err := m.mayJoin(); err != nil {
 		return err
 	}
-	m.counts.joinKind = j.Kind
 	again := m.known.join.Phase == instanceapi.JoinMade || m.joinAgain
 	m.known.join, m.counts.joinKind = instanceapi.JoinStatus{Token: j.Token, Phase: instanceapi.JoinRunning}, j.Kind
 	m.tell()
