@@ -21,7 +21,7 @@ func sender(t *testing.T, data string) (node net.Conn, reads *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // nothing was written
+	defer l.Close()
 	if node, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}

@@ -17,17 +17,17 @@ func TestBytesThatNobodyReadsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // nothing was written
+	defer l.Close()
 	out, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close() //nolint:errcheck // as above
+	defer out.Close()
 	in, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // as above
+	defer in.Close()
 	await := func(want int) {
 		t.Helper()
 		for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
