@@ -55,6 +55,55 @@ type desk struct {
 	mu      sync.Mutex
 	watches int
 	made    int
+	late    time.Duration // how far the clock has moved
+}
+
+// pass moves the clock.
+func (d *desk) pass(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.late += by
+}
+
+func (d *desk) clock() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return now.Add(d.late)
+}
+
+// unfold plays a story in steps, each as soon as the one before it was printed. skip is how much is printed before the
+// first.
+func (d *desk) unfold(skip int, steps ...func()) {
+	printed, begun := make(chan struct{}, 100), make(chan struct{})
+	d.once = func(string) bool { printed <- struct{}{}; return false }
+	d.watched = func(n int) {
+		if n == 1 {
+			close(begun)
+		}
+	}
+	go func() {
+		<-begun
+		for range skip {
+			<-printed
+		}
+		for _, step := range steps {
+			step()
+			<-printed
+		}
+	}()
+}
+
+// report changes the status of the cluster demo, as the operator does.
+func (d *desk) report(how func(*v1alpha1.AntDBCluster)) {
+	c := &v1alpha1.AntDBCluster{}
+	if err := d.world.Get(context.Background(), client.ObjectKey{Namespace: "prod", Name: "demo"}, c); err != nil {
+		d.t.Error(err)
+		return
+	}
+	how(c)
+	if err := d.world.Status().Update(context.Background(), c); err != nil {
+		d.t.Error(err)
+	}
 }
 
 // screen is written by one goroutine and read by another.
@@ -94,7 +143,7 @@ func sit(t *testing.T, objects ...client.Object) *desk {
 	}
 	d.world = world
 	d.env = cli.Env{
-		In: strings.NewReader(""), Out: &d.out, Err: &d.err, Now: func() time.Time { return now }, Version: "1.0",
+		In: strings.NewReader(""), Out: &d.out, Err: &d.err, Now: d.clock, Version: "1.0",
 		Ticks: func() (<-chan time.Time, func()) { return nil, func() {} },
 		Connect: func(flags *genericclioptions.ConfigFlags) (*cli.Kube, error) {
 			namespace := "prod"

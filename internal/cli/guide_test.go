@@ -5,6 +5,7 @@ package cli_test
 import (
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,15 +28,17 @@ var example = regexp.MustCompile("(?s)<!-- scene: ([a-z-]+) -->\n```console\n(.*
 
 // scenes are what the examples play in.
 var scenes = map[string]func(*testing.T) *desk{
-	"rest":     func(t *testing.T) *desk { return sit(t, demo()) },
-	"trouble":  trouble,
-	"growing":  func(t *testing.T) *desk { return sit(t, demo(), growing(), waiting()) },
-	"adding":   adding,
-	"watching": watching,
-	"removing": func(t *testing.T) *desk { return sit(t, demo()) },
-	"planning": planning,
-	"skewed":   skewed,
-	"logs":     written,
+	"rest":          func(t *testing.T) *desk { return sit(t, demo()) },
+	"trouble":       trouble,
+	"growing":       func(t *testing.T) *desk { return sit(t, demo(), growing(), waiting()) },
+	"adding":        adding,
+	"watching":      watching,
+	"removing":      func(t *testing.T) *desk { return sit(t, demo()) },
+	"planning":      planning,
+	"skewed":        skewed,
+	"logs":          written,
+	"creating":      creating,
+	"creating-seen": creatingSeen,
 }
 
 func TestTheGuideShowsWhatCommandsPrint(t *testing.T) {
@@ -69,6 +72,39 @@ func TestTheGuideShowsWhatCommandsPrint(t *testing.T) {
 	}
 }
 
+// again is how a terminal is told to draw over so many lines.
+var again = regexp.MustCompile(`\x1b\[([0-9]+)A\x1b\[J`)
+
+// seen is what stands on a terminal in the end.
+func seen(printed string) string {
+	for {
+		at := again.FindStringSubmatchIndex(printed)
+		if at == nil {
+			return printed
+		}
+		height, err := strconv.Atoi(printed[at[2]:at[3]])
+		if err != nil {
+			panic(err)
+		}
+		before := strings.SplitAfter(printed[:at[0]], "\n")
+		printed = strings.Join(before[:len(before)-1-height], "") + printed[at[1]:]
+	}
+}
+
+// ending takes the exit code off a command: a comment that ends so.
+func ending(command string) (rest string, code int) {
+	rest, comment, _ := strings.Cut(command, "#")
+	_, words, ok := strings.Cut(comment, "ends with ")
+	if !ok {
+		return rest, 0
+	}
+	code, err := strconv.Atoi(strings.TrimSpace(words))
+	if err != nil {
+		panic(err)
+	}
+	return rest, code
+}
+
 // play gives the commands of an example again.
 func play(t *testing.T, d *desk, block string) string {
 	t.Helper()
@@ -78,10 +114,11 @@ func play(t *testing.T, d *desk, block string) string {
 		if !ok {
 			continue
 		}
-		if code := d.run(strings.Fields(command)...); code != 0 {
-			t.Errorf("%s ends with %d", command, code)
+		command, code := ending(command)
+		if got := d.run(strings.Fields(command)...); got != code {
+			t.Errorf("%s ends with %d, not %d", command, got, code)
 		}
-		printed := d.out.text() + d.err.String()
+		printed := seen(d.out.text()) + d.err.String()
 		for line := range strings.Lines(printed) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > view.DefaultWidth && d.env.Terminal {
 				t.Errorf("%s prints a line of %d cells: %s", command, n, line)
