@@ -55,7 +55,15 @@ type desk struct {
 	mu      sync.Mutex
 	watches int
 	made    int
+	reads   int           // requests for objects
 	late    time.Duration // how far the clock has moved
+}
+
+// count counts a request to read objects.
+func (d *desk) count() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
 }
 
 // pass moves the clock.
@@ -162,6 +170,14 @@ func sit(t *testing.T, objects ...client.Object) *desk {
 // client is the one that commands get.
 func (d *desk) client() client.WithWatch {
 	return interceptor.NewClient(d.world, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			d.count()
+			return c.Get(ctx, key, o, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			d.count()
+			return c.List(ctx, list, options...)
+		},
 		Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
 			w, err := c.Watch(ctx, list, options...)
 			d.mu.Lock()
@@ -234,7 +250,7 @@ func (d *desk) runIn(ctx context.Context, args ...string) int {
 	const patience = 20 * time.Second
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	d.watches = 0
+	d.watches, d.reads = 0, 0
 	d.err.Reset()
 	d.out.clear(func(text string) {
 		if d.once != nil && d.once(text) {

@@ -37,6 +37,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"planning":      planning,
 	"skewed":        skewed,
 	"logs":          written,
+	"falling":       falling,
 	"creating":      creating,
 	"creating-seen": creatingSeen,
 }

@@ -54,7 +54,7 @@ type live struct {
 	late  func(*scene) error
 	// done is asked after each change, once everything was seen; nil goes on until the context ends.
 	done func(*scene) (bool, error)
-	// goesOn tells a person who stops waiting what happens without him.
+	// goesOn tells a person who stops waiting what happens without him; empty where nothing is waited for.
 	goesOn string
 }
 
@@ -75,7 +75,7 @@ func (a *app) follow(ctx context.Context, k *Kube, l live) error {
 	switch {
 	case ctx.Err() == nil:
 		return err
-	case l.done == nil: // nothing was waited for
+	case l.goesOn == "": // nothing was waited for
 		return nil
 	}
 	return interrupted{l.goesOn}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
@@ -238,37 +237,6 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 		return "the statement runs once only: repair what it needs with kubectl antdb psql " + c.Name + ", or make the cluster anew"
 	}
 	return ""
-}
-
-// Clusters is a list with a line for each cluster, why some are not Ready, and totals.
-func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
-	l := &lines{style: s}
-	t := table{heads: []string{"NAMESPACE", "NAME", "PHASE", "NODES", "COORDINATORS", "DATANODES", "AGE"}, right: map[int]bool{4: true, 5: true}}
-	ready := 0
-	var troubled []func()
-	for i := range all {
-		c := &all[i]
-		t.row(c.Namespace, c.Name, s.paint(phaseTone(c.Status.Phase), c.Status.Phase), c.Status.ReadyNodes, Count(int64(c.Spec.Coordinators.Count)),
-			Count(int64(c.Spec.Datanodes.Count)), whole(s.Now.Sub(c.CreationTimestamp.Time)))
-		switch d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); {
-		case d == nil:
-		case d.Status == metav1.ConditionTrue:
-			ready++
-		default:
-			troubled = append(troubled, func() {
-				l.add()
-				l.add(s.paint(phaseTone(c.Status.Phase), c.Namespace+"/"+c.Name+": "+d.Reason))
-				l.paragraph("  ", d.Message)
-			})
-		}
-	}
-	t.draw(l)
-	for _, tell := range troubled {
-		tell()
-	}
-	l.add()
-	l.add(fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), ready))
-	return l.String()
 }
 
 // Event is one line about something that happened.
