@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin/pgfake"
+	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
 func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing.T) {
@@ -74,6 +77,25 @@ func TestWhatAServerHoldsIsPrintedAsJSON(t *testing.T) {
 	}
 	if want := `[{"database":"app","table":"public.t","rows":7,"bytes":8192}]` + "\n"; out.String() != want {
 		t.Errorf("printed %s, want %s", out.String(), want)
+	}
+}
+
+func TestAProbePrintsJSONAlthoughNoServerRuns(t *testing.T) {
+	home := t.TempDir()
+	env := map[string]string{
+		"ANTDB_CLUSTER": "demo", "ANTDB_CLUSTER_UID": "1", "POD_NAMESPACE": "prod", "ANTDB_NODE": "dn1", "POD_NAME": "demo-dn1-1", "ANTDB_ROLE": "datanode",
+	}
+	var out bytes.Buffer
+	paths := pod.Paths{Volume: home, Sockets: home, Certificate: home}
+	if err := look(&out, paths, func(name string) string { return env[name] }, []string{"-sizes"}); err != nil {
+		t.Fatal(err)
+	}
+	var got instanceapi.Probe
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Node != "dn1" || got.SQL.Error == "" || got.Volumes["data"].Capacity == 0 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if err := look(&out, paths, func(name string) string { return env[name] }, []string{"-nonsense"}); err == nil {
+		t.Error("an unknown flag is taken")
 	}
 }
 
