@@ -49,8 +49,11 @@ type desk struct {
 	// once ends a command by an interrupt as soon as its output is as wanted. It may be nil.
 	once   func(output string) bool
 	tables map[string]string // answers of datanodes to `tables`, by pod
-	logs   map[string]string // by pod
-	ran    []string          // what was run in pods
+	// answers of instance managers to commands, by pod; they come before tables.
+	answers map[string]func(args []string) (string, error)
+	said    map[string]string // what goes to standard error, by pod
+	logs    map[string]string // by pod
+	ran     []string          // what was run in pods
 
 	mu      sync.Mutex
 	watches int
@@ -79,13 +82,13 @@ func (d *desk) clock() time.Time {
 	return now.Add(d.late)
 }
 
-// unfold plays a story in steps, each as soon as the one before it was printed. skip is how much is printed before the
-// first.
-func (d *desk) unfold(skip int, steps ...func()) {
+// unfold plays a story in steps, each as soon as the one before it was printed. It begins when so many watches have begun
+// and so much was printed.
+func (d *desk) unfold(watches, skip int, steps ...func()) {
 	printed, begun := make(chan struct{}, 100), make(chan struct{})
 	d.once = func(string) bool { printed <- struct{}{}; return false }
 	d.watched = func(n int) {
-		if n == 1 {
+		if n == watches {
 			close(begun)
 		}
 	}
@@ -144,7 +147,7 @@ func (s *screen) clear(written func(string)) {
 
 func sit(t *testing.T, objects ...client.Object) *desk {
 	t.Helper()
-	d := &desk{t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}}
+	d := &desk{t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}, answers: map[string]func([]string) (string, error){}}
 	world, ok := d.server.World.(client.WithWatch)
 	if !ok {
 		t.Fatal("the API server in memory cannot be watched")
@@ -296,6 +299,12 @@ func (d *desk) Exec(_ context.Context, pod types.NamespacedName, run cli.Exec) e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ran = append(d.ran, pod.Name+": "+strings.Join(run.Command, " "))
+	if answer := d.answers[pod.Name]; answer != nil && run.Command[0] != "psql" {
+		text, err := answer(run.Command[1:])
+		_, _ = io.WriteString(run.Out, text)
+		_, _ = io.WriteString(run.Err, d.said[pod.Name])
+		return err
+	}
 	_, err := io.WriteString(run.Out, d.tables[pod.Name])
 	return err
 }

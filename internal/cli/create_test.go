@@ -48,7 +48,7 @@ func creating(t *testing.T) *desk {
 	step := func(after time.Duration, how func(*v1alpha1.AntDBCluster)) func() {
 		return func() { d.pass(after); d.report(how) }
 	}
-	d.unfold(2,
+	d.unfold(1, 2,
 		step(quick, states("gc Initializing, cn1 Pending, cn2 Pending, dn1 Initializing, dn2 Initializing, dn3 Pending", "")),
 		step(slow, states("gc Starting, cn1 Initializing, cn2 Initializing, dn1 Starting, dn2 Starting, dn3 Initializing", "")),
 		step(slow, states("gc Running, cn1 Starting, cn2 Starting, dn1 Serving, dn2 Serving, dn3 Serving", "")),

@@ -49,7 +49,7 @@ func falling(t *testing.T) *desk {
 	step := func(after time.Duration, how func(*v1alpha1.AntDBCluster)) func() {
 		return func() { d.pass(after); d.report(how) }
 	}
-	d.unfold(1,
+	d.unfold(2, 1,
 		step(4*time.Second, func(c *v1alpha1.AntDBCluster) {
 			i := &c.Status.Nodes[4].Instances[0]
 			i.Serving, i.Ready, i.State, i.Message = false, false, "Stopped", "the server ended by itself: signal: killed"
