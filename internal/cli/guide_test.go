@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,6 +38,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"planning": planning,
 	"skewed":   skewed,
 	"logs":     written,
+	"former":   former,
 	"sound":    sound, "gc-gone": gcGone, "cut-off": cutOff,
 	"falling":       falling,
 	"creating":      creating,
@@ -44,6 +46,10 @@ var scenes = map[string]func(*testing.T) *desk{
 }
 
 func TestTheGuideShowsWhatCommandsPrint(t *testing.T) {
+	guide, err := filepath.Abs(guide) // some scenes play in another folder
+	if err != nil {
+		t.Fatal(err)
+	}
 	text, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
