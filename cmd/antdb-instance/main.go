@@ -39,6 +39,8 @@ const usage = `usage:
   antdb-instance tables       print as JSON what this pod's server holds of each table
   antdb-instance probe [-without-sql] [-sizes] [HOST:PORT…]
                               print as JSON how this pod's server is, and whether it reaches datanodes and addresses
+  antdb-instance settings     print as JSON the settings that this pod's server runs with
+  antdb-instance activity     print as JSON what this pod's server does
 `
 
 func main() {
@@ -56,6 +58,10 @@ func command(args []string) error {
 		return copySelf(args[1])
 	case len(args) == 1 && args[0] == instanceapi.CommandTables:
 		return tables(os.Stdout, server(pod.DefaultPaths()))
+	case len(args) == 1 && args[0] == instanceapi.CommandSettings:
+		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Settings)
+	case len(args) == 1 && args[0] == instanceapi.CommandActivity:
+		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Activity)
 	case len(args) > 0 && args[0] == instanceapi.CommandProbe:
 		return look(os.Stdout, pod.DefaultPaths(), os.Getenv, args[1:])
 	}
@@ -102,6 +108,25 @@ func run() error {
 // server is the one of this pod.
 func server(paths pod.Paths) dbadmin.Server {
 	return dbadmin.Server{Sockets: paths.Sockets, Port: naming.PortSQL}
+}
+
+// tellLimit is how long a server may take to answer a short question.
+const tellLimit = 10 * time.Second
+
+// tell prints what a server answers.
+func tell[T any](out io.Writer, server dbadmin.Server, question func(*dbadmin.Session, context.Context) (T, error)) error {
+	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
+	defer cancel()
+	db, err := server.Open(ctx, dbadmin.Maintenance, tellLimit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	answer, err := question(db, ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(answer)
 }
 
 // probeLimit is how long a probe may take in all.

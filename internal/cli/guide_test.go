@@ -39,6 +39,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"skewed":   skewed,
 	"logs":     written,
 	"former":   former,
+	"inside":   inside,
 	"sound":    sound, "gc-gone": gcGone, "cut-off": cutOff,
 	"falling":       falling,
 	"creating":      creating,

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/cli/view"
 )
 
@@ -22,7 +23,8 @@ func (a *app) status() *cobra.Command {
 		Short: "Show the state of a cluster, or of all",
 		Long: `Show the state of a cluster: its nodes as a tree, what is not fine and what to do about it.
 
-Nodes that are fine share a line; -v shows each. -w follows the state until you stop it: on a terminal the picture is
+Nodes that are fine share a line; -v shows each, and asks the instances for positions in the write-ahead log and the use of
+volumes. -w follows the state until you stop it: on a terminal the picture is
 drawn anew, elsewhere each change is a line. With -A all clusters are listed, with a line each, as by kubectl antdb list.`,
 		Example: `  kubectl antdb status
   kubectl antdb status demo -v
@@ -61,7 +63,13 @@ drawn anew, elsewhere each change is a line. With -A all clusters are listed, wi
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprint(a.Out, view.Cluster(a.style(), c, operations, verbose))
+		var told *examine.Facts
+		if verbose {
+			if told, err = k.examine(cmd.Context(), c, a.Now(), inquiry{objects: true}); err != nil {
+				return err
+			}
+		}
+		_, err = fmt.Fprint(a.Out, view.ClusterWith(a.style(), c, operations, verbose, told))
 		return err
 	}
 	return cmd

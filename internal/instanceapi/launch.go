@@ -19,8 +19,10 @@ const (
 // Command line of the instance manager binary. Copy is what the init container runs, the others what people run in a
 // datanode's container.
 const (
-	CommandRun    = "run"
-	CommandCopy   = "copy"
-	CommandTables = "tables"
-	CommandProbe  = "probe"
+	CommandRun      = "run"
+	CommandCopy     = "copy"
+	CommandTables   = "tables"
+	CommandProbe    = "probe"
+	CommandSettings = "settings"
+	CommandActivity = "activity"
 )

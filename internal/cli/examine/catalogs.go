@@ -73,7 +73,7 @@ func Compare(f *Facts) Comparison {
 	for _, n := range want.Nodes {
 		row(n.Name).Want = &n
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(rows), compareNodes) {
+	for _, name := range slices.SortedFunc(maps.Keys(rows), CompareNodes) {
 		c.Rows = append(c.Rows, *rows[name])
 	}
 	return c
@@ -106,8 +106,8 @@ func silence(p Probed) string {
 	return "its catalog is empty"
 }
 
-// compareNodes orders gc, coordinators, datanodes; strange names come last.
-func compareNodes(a, b string) int {
+// CompareNodes orders gc, coordinators, datanodes; strange names come last.
+func CompareNodes(a, b string) int {
 	rank := func(name string) (int, int) {
 		role, number, err := antdb.ParseNodeName(name)
 		switch {
@@ -176,7 +176,7 @@ func Schemas(f *Facts) [][]string {
 		if len(a) != len(b) {
 			return len(b) - len(a)
 		}
-		return compareNodes(a[0], b[0])
+		return CompareNodes(a[0], b[0])
 	})
 	return out
 }

@@ -105,7 +105,7 @@ func paths(f *Facts, from string) []Check {
 			names = append(names, name)
 		}
 	}
-	slices.SortFunc(names, compareNodes)
+	slices.SortFunc(names, CompareNodes)
 	var out []Check
 	for _, to := range names {
 		if a, ok := tried[to]; ok {

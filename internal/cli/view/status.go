@@ -12,12 +12,18 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
 // Cluster is the state of one cluster: what is not fine and what to do about it, its nodes as a tree, and its operations
 // that have not ended. Nodes that are fine are folded into one line unless all is set.
 func Cluster(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOperation, all bool) string {
+	return ClusterWith(s, c, operations, all, nil)
+}
+
+// ClusterWith shows also what instances told of themselves: positions in the write-ahead log, volumes, restarts.
+func ClusterWith(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOperation, all bool, told *examine.Facts) string {
 	l := &lines{style: s}
 	phase := c.Status.Phase
 	if phase == "" {
@@ -31,7 +37,7 @@ func Cluster(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOpera
 	}
 	l.add()
 	for _, role := range []antdb.Role{antdb.RoleGTM, antdb.RoleCoordinator, antdb.RoleDatanode} {
-		s.role(l, c, role, all)
+		s.role(l, c, role, all, told)
 	}
 	s.topology(l, c)
 	s.conditions(l, c)
@@ -66,7 +72,7 @@ func fine(n *v1alpha1.NodeStatus) bool {
 }
 
 // role draws the nodes of a role.
-func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all bool) {
+func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all bool, told *examine.Facts) {
 	member := map[string]v1alpha1.MemberStatus{}
 	for _, m := range c.Status.Members {
 		member[m.Name] = m
@@ -87,7 +93,7 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 			folded = append(folded, n.Name)
 			continue
 		}
-		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], stem, under) })
+		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], told, stem, under) })
 	}
 	if len(folded) > 0 {
 		branches = append([]func(stem, under string){func(stem, _ string) {
@@ -131,7 +137,7 @@ func plural(role antdb.Role, n int) string {
 }
 
 // node draws one node and its instances.
-func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, stem, under string) {
+func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, told *examine.Facts, stem, under string) {
 	about := ""
 	if m.State == v1alpha1.MemberJoining || m.State == v1alpha1.MemberLeaving {
 		about = "  " + s.paint(yellow, strings.ToLower(string(m.State)))
@@ -159,10 +165,39 @@ func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, s
 		if len(volumes) > 0 {
 			l.add(under, "  volumes: ", strings.Join(volumes, ", "))
 		}
+		if told != nil && instance.Name == n.Primary {
+			l.add(under, "  ", s.told(told, n.Name, instance.Name))
+		}
 		for _, text := range troubles(instance) {
 			l.paragraph(under+"  ", text)
 		}
 	}
+}
+
+// told is what an instance told of itself, and how often its container was started again.
+func (s Style) told(f *examine.Facts, node, instance string) string {
+	p := f.Probes[node]
+	var words []string
+	if p.LSN != "" {
+		words = append(words, "WAL at "+p.LSN)
+	}
+	for _, kind := range []string{naming.VolumeData, naming.VolumeWAL} {
+		if v, ok := p.Volumes[kind]; ok && v.Capacity > 0 {
+			taken := v.Capacity - v.Free
+			words = append(words, s.paint(fullTone(taken, v.Capacity), kind+" "+percent(float64(taken)/float64(v.Capacity))+" of "+Bytes(v.Capacity)))
+		}
+	}
+	if pod := f.Pods[instance]; pod != nil {
+		restarts := 0
+		for _, c := range pod.Status.ContainerStatuses {
+			restarts += int(c.RestartCount)
+		}
+		words = append(words, Noun(restarts, "restart"))
+	}
+	if p.Err != "" {
+		words = append(words, "it cannot be asked: "+clean(p.Err))
+	}
+	return strings.Join(words, ", ")
 }
 
 func troubles(i *v1alpha1.InstanceStatus) []string {
