@@ -16,6 +16,8 @@ ENGINE := $(if $(ENGINE_HOME),antdb,standin)
 IMAGES := bin/images
 SANDBOX := bin/sandbox
 GO_SOURCES = $(shell find api cmd internal -name '*.go' -not -name '*_test.go') go.mod go.sum
+# The plugin carries the installation along.
+INSTALLATION = deploy/deploy.go deploy/operator.yaml deploy/policy.yaml $(wildcard deploy/crds/*.yaml deploy/rbac/*.yaml)
 SANDBOX_SOURCES = $(shell find sandbox -type f -not -path 'sandbox/standin/*' -not -name '*_test.go')
 STANDIN_SOURCES = $(shell find sandbox/standin -type f -not -name '*_test.go')
 export PATH := $(CURDIR)/bin:$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/.sandbox/bin:)$(PATH)
@@ -40,10 +42,10 @@ CLI_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(C
 
 cli: bin/kubectl-antdb $(foreach p,$(CLI_PLATFORMS),bin/dist/kubectl-antdb-$(subst /,-,$p)) ## build kubectl antdb for this machine; CLI_PLATFORMS=all for linux and darwin
 
-bin/kubectl-antdb: $(GO_SOURCES)
+bin/kubectl-antdb: $(GO_SOURCES) $(INSTALLATION)
 	$(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
 
-bin/dist/kubectl-antdb-%: $(GO_SOURCES)
+bin/dist/kubectl-antdb-%: $(GO_SOURCES) $(INSTALLATION)
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
 
 bin/sandbox bin/mkimage: bin/%: $(SANDBOX_SOURCES)
@@ -69,15 +71,15 @@ check-gen: gen ## fail if generated code is stale
 	@git add -N docs/reference && git diff --exit-code -- api deploy/crds deploy/rbac docs/reference || { echo 'generated code is stale: run make gen and commit'; exit 1; }
 
 fmt: ## format the code
-	gofmt -w api cmd internal test tools sandbox
+	gofmt -w api cmd deploy internal test tools sandbox
 
 lint: bin/golangci-lint ## vet, lint and check formatting, in every module
-	@test -z "$$(gofmt -l api cmd internal test tools sandbox)" || { gofmt -l api cmd internal test tools sandbox; exit 1; }
+	@test -z "$$(gofmt -l api cmd deploy internal test tools sandbox)" || { gofmt -l api cmd deploy internal test tools sandbox; exit 1; }
 	bin/golangci-lint run ./...
 	cd sandbox && go vet ./... && cd standin && go vet ./...
 
 unit: bin/gotestsum host-packages ## pure tables, simulation, import rules; the sandbox's own and the stand-in's
-	bin/gotestsum --format pkgname -- -timeout 900s ./api/... ./cmd/... ./internal/...
+	bin/gotestsum --format pkgname -- -timeout 900s ./api/... ./cmd/... ./deploy/... ./internal/...
 	cd sandbox && ../bin/gotestsum --format pkgname -- -timeout 900s ./...
 	cd sandbox/kubernetes && CGO_ENABLED=0 ../../bin/gotestsum --format pkgname -- -timeout 900s -trimpath ./provisioner
 	cd sandbox/standin && ../../bin/gotestsum --format pkgname -- -timeout 900s ./...

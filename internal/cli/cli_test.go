@@ -59,6 +59,7 @@ type desk struct {
 	watches int
 	made    int
 	reads   int           // requests for objects
+	stuck   bool          // Deployments do not come to run
 	late    time.Duration // how far the clock has moved
 }
 
