@@ -40,6 +40,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"logs":     written,
 	"former":   former,
 	"inside":   inside,
+	"reported": reported,
 	"sound":    sound, "gc-gone": gcGone, "cut-off": cutOff,
 	"falling":       falling,
 	"creating":      creating,
