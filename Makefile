@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli
+.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli krew
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -47,6 +47,21 @@ bin/kubectl-antdb: $(GO_SOURCES) $(INSTALLATION)
 
 bin/dist/kubectl-antdb-%: $(GO_SOURCES) $(INSTALLATION)
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
+
+# Archives of the plugin and its manifest for Krew. KREW_URL is where the archives will be found.
+KREW_URL ?= https://github.com/antdb-operator/antdb-operator/releases/download/$(CLI_VERSION)
+KREW_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64
+KREW_ARCHIVES := $(KREW_PLATFORMS:%=bin/dist/kubectl-antdb-%.tar.gz)
+krew: $(KREW_ARCHIVES) ## archives of kubectl antdb for all platforms, and its manifest for Krew with their checksums
+	@{ sed '/^#/d; s#VERSION#$(CLI_VERSION)#' deploy/krew/antdb.yaml; for p in $(KREW_PLATFORMS); do \
+	printf '  - selector: {matchLabels: {os: %s, arch: %s}}\n    uri: %s\n    sha256: %s\n    bin: kubectl-antdb\n    files: [{from: kubectl-antdb, to: .}, {from: LICENSE, to: .}]\n' \
+	"$${p%-*}" "$${p#*-}" "$(KREW_URL)/kubectl-antdb-$$p.tar.gz" "$$(sha256sum bin/dist/kubectl-antdb-$$p.tar.gz | cut -d' ' -f1)"; done; } >bin/dist/antdb.yaml
+	@ls -l bin/dist/antdb.yaml
+
+# Equal input gives an equal archive, so that its checksum can be checked.
+.PRECIOUS: bin/dist/kubectl-antdb-%
+$(KREW_ARCHIVES): bin/dist/kubectl-antdb-%.tar.gz: bin/dist/kubectl-antdb-% LICENSE
+	tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --transform 's#.*/kubectl-antdb-.*#kubectl-antdb#' $^ | gzip -n >$@
 
 bin/sandbox bin/mkimage: bin/%: $(SANDBOX_SOURCES)
 	cd sandbox && CGO_ENABLED=0 go build -trimpath -o ../$@ ./cmd/$*
