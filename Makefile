@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli
+.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli krew
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -16,6 +16,8 @@ ENGINE := $(if $(ENGINE_HOME),antdb,standin)
 IMAGES := bin/images
 SANDBOX := bin/sandbox
 GO_SOURCES = $(shell find api cmd internal -name '*.go' -not -name '*_test.go') go.mod go.sum
+# The plugin carries the installation along.
+INSTALLATION = deploy/deploy.go deploy/operator.yaml deploy/policy.yaml $(wildcard deploy/crds/*.yaml deploy/rbac/*.yaml)
 SANDBOX_SOURCES = $(shell find sandbox -type f -not -path 'sandbox/standin/*' -not -name '*_test.go')
 STANDIN_SOURCES = $(shell find sandbox/standin -type f -not -name '*_test.go')
 export PATH := $(CURDIR)/bin:$(if $(filter sandbox,$(CLUSTER)),$(CURDIR)/.sandbox/bin:)$(PATH)
@@ -40,11 +42,26 @@ CLI_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(C
 
 cli: bin/kubectl-antdb $(foreach p,$(CLI_PLATFORMS),bin/dist/kubectl-antdb-$(subst /,-,$p)) ## build kubectl antdb for this machine; CLI_PLATFORMS=all for linux and darwin
 
-bin/kubectl-antdb: $(GO_SOURCES)
+bin/kubectl-antdb: $(GO_SOURCES) $(INSTALLATION)
 	$(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
 
-bin/dist/kubectl-antdb-%: $(GO_SOURCES)
+bin/dist/kubectl-antdb-%: $(GO_SOURCES) $(INSTALLATION)
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(CLI_BUILD) -o $@ ./cmd/kubectl-antdb
+
+# Archives of the plugin and its manifest for Krew. KREW_URL is where the archives will be found.
+KREW_URL ?= https://github.com/antdb-operator/antdb-operator/releases/download/$(CLI_VERSION)
+KREW_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64
+KREW_ARCHIVES := $(KREW_PLATFORMS:%=bin/dist/kubectl-antdb-%.tar.gz)
+krew: $(KREW_ARCHIVES) ## archives of kubectl antdb for all platforms, and its manifest for Krew with their checksums
+	@{ sed '/^#/d; s#VERSION#$(CLI_VERSION)#' deploy/krew/antdb.yaml; for p in $(KREW_PLATFORMS); do \
+	printf '  - selector: {matchLabels: {os: %s, arch: %s}}\n    uri: %s\n    sha256: %s\n    bin: kubectl-antdb\n    files: [{from: kubectl-antdb, to: .}, {from: LICENSE, to: .}]\n' \
+	"$${p%-*}" "$${p#*-}" "$(KREW_URL)/kubectl-antdb-$$p.tar.gz" "$$(sha256sum bin/dist/kubectl-antdb-$$p.tar.gz | cut -d' ' -f1)"; done; } >bin/dist/antdb.yaml
+	@ls -l bin/dist/antdb.yaml
+
+# Equal input gives an equal archive, so that its checksum can be checked.
+.PRECIOUS: bin/dist/kubectl-antdb-%
+$(KREW_ARCHIVES): bin/dist/kubectl-antdb-%.tar.gz: bin/dist/kubectl-antdb-% LICENSE
+	tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --transform 's#.*/kubectl-antdb-.*#kubectl-antdb#' $^ | gzip -n >$@
 
 bin/sandbox bin/mkimage: bin/%: $(SANDBOX_SOURCES)
 	cd sandbox && CGO_ENABLED=0 go build -trimpath -o ../$@ ./cmd/$*
@@ -69,15 +86,15 @@ check-gen: gen ## fail if generated code is stale
 	@git add -N docs/reference && git diff --exit-code -- api deploy/crds deploy/rbac docs/reference || { echo 'generated code is stale: run make gen and commit'; exit 1; }
 
 fmt: ## format the code
-	gofmt -w api cmd internal test tools sandbox
+	gofmt -w api cmd deploy internal test tools sandbox
 
 lint: bin/golangci-lint ## vet, lint and check formatting, in every module
-	@test -z "$$(gofmt -l api cmd internal test tools sandbox)" || { gofmt -l api cmd internal test tools sandbox; exit 1; }
+	@test -z "$$(gofmt -l api cmd deploy internal test tools sandbox)" || { gofmt -l api cmd deploy internal test tools sandbox; exit 1; }
 	bin/golangci-lint run ./...
 	cd sandbox && go vet ./... && cd standin && go vet ./...
 
 unit: bin/gotestsum host-packages ## pure tables, simulation, import rules; the sandbox's own and the stand-in's
-	bin/gotestsum --format pkgname -- -timeout 900s ./api/... ./cmd/... ./internal/...
+	bin/gotestsum --format pkgname -- -timeout 900s ./api/... ./cmd/... ./deploy/... ./internal/...
 	cd sandbox && ../bin/gotestsum --format pkgname -- -timeout 900s ./...
 	cd sandbox/kubernetes && CGO_ENABLED=0 ../../bin/gotestsum --format pkgname -- -timeout 900s -trimpath ./provisioner
 	cd sandbox/standin && ../../bin/gotestsum --format pkgname -- -timeout 900s ./...

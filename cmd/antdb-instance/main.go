@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance"
 	"github.com/antdb-operator/antdb-operator/internal/instance/kube"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/instance/probe"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
@@ -35,6 +37,10 @@ const usage = `usage:
   antdb-instance run          manage the server of this pod
   antdb-instance copy DEST    copy this program to the file or into the folder DEST
   antdb-instance tables       print as JSON what this pod's server holds of each table
+  antdb-instance probe [-without-sql] [-sizes] [HOST:PORT…]
+                              print as JSON how this pod's server is, and whether it reaches datanodes and addresses
+  antdb-instance settings     print as JSON the settings that this pod's server runs with
+  antdb-instance activity     print as JSON what this pod's server does
 `
 
 func main() {
@@ -51,7 +57,13 @@ func command(args []string) error {
 	case len(args) == 2 && args[0] == instanceapi.CommandCopy:
 		return copySelf(args[1])
 	case len(args) == 1 && args[0] == instanceapi.CommandTables:
-		return tables(os.Stdout, dbadmin.Server{Sockets: pod.DefaultPaths().Sockets, Port: naming.PortSQL})
+		return tables(os.Stdout, server(pod.DefaultPaths()))
+	case len(args) == 1 && args[0] == instanceapi.CommandSettings:
+		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Settings)
+	case len(args) == 1 && args[0] == instanceapi.CommandActivity:
+		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Activity)
+	case len(args) > 0 && args[0] == instanceapi.CommandProbe:
+		return look(os.Stdout, pod.DefaultPaths(), os.Getenv, args[1:])
 	}
 	fmt.Fprint(os.Stderr, usage)
 	return errors.New("unknown command")
@@ -91,6 +103,52 @@ func run() error {
 		ServerLog: log.With("logger", "postgres"),
 		Timing:    instance.DefaultTiming(),
 	}).Run(ctx)
+}
+
+// server is the one of this pod.
+func server(paths pod.Paths) dbadmin.Server {
+	return dbadmin.Server{Sockets: paths.Sockets, Port: naming.PortSQL}
+}
+
+// tellLimit is how long a server may take to answer a short question.
+const tellLimit = 10 * time.Second
+
+// tell prints what a server answers.
+func tell[T any](out io.Writer, server dbadmin.Server, question func(*dbadmin.Session, context.Context) (T, error)) error {
+	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
+	defer cancel()
+	db, err := server.Open(ctx, dbadmin.Maintenance, tellLimit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	answer, err := question(db, ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(answer)
+}
+
+// probeLimit is how long a probe may take in all.
+const probeLimit = 30 * time.Second
+
+// look prints how the server of this pod is.
+func look(out io.Writer, paths pod.Paths, getenv func(string) string, args []string) error {
+	launch, err := pod.FromEnv(getenv)
+	if err != nil {
+		return err
+	}
+	q := probe.Question{Server: server(paths), Paths: paths, Node: launch.Node, Role: launch.Role, WALVolume: launch.WALVolume}
+	flags := flag.NewFlagSet(instanceapi.CommandProbe, flag.ContinueOnError)
+	flags.BoolVar(&q.WithoutSQL, instanceapi.ProbeWithoutSQL[1:], false, "open no session")
+	flags.BoolVar(&q.Sizes, instanceapi.ProbeSizes[1:], false, "measure databases")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	q.Addresses = flags.Args()
+	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
+	defer cancel()
+	return json.NewEncoder(out).Encode(probe.Look(ctx, q))
 }
 
 // tablesLimit is how long a server may take to tell what it holds.

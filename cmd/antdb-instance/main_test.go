@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin/pgfake"
+	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
 func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing.T) {
@@ -74,6 +77,70 @@ func TestWhatAServerHoldsIsPrintedAsJSON(t *testing.T) {
 	}
 	if want := `[{"database":"app","table":"public.t","rows":7,"bytes":8192}]` + "\n"; out.String() != want {
 		t.Errorf("printed %s, want %s", out.String(), want)
+	}
+}
+
+func TestSettingsAndActivityArePrintedAsJSON(t *testing.T) {
+	folder := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pgfake.Serve(l, func(_ *pgfake.Session, sql string) pgfake.Reply {
+			text, number := pgfake.Text, pgfake.Int
+			switch {
+			case strings.Contains(sql, "pg_settings"):
+				return pgfake.Reply{
+					Columns: []pgfake.Column{text("n"), text("v"), text("s"), text("f"), pgfake.Bool("p")},
+					Rows:    [][]string{{"work_mem", "64MB", "configuration file", "/x/antdb.conf", "t"}},
+				}
+			case strings.Contains(sql, "pg_blocking_pids"):
+				return pgfake.Reply{
+					Columns: []pgfake.Column{number("p"), text("d"), text("u"), text("a"), text("s"), number("m"), text("w"), text("b"), text("q")},
+					Rows:    [][]string{{"7", "app", "shop", "psql", "active", "1500", "Lock:relation", "8,9", "select 1"}},
+				}
+			case strings.Contains(sql, "group by"):
+				return pgfake.Reply{Columns: []pgfake.Column{text("s"), number("c")}, Rows: [][]string{{"active", "2"}}}
+			}
+			return pgfake.Reply{Columns: []pgfake.Column{number("a"), number("c"), number("r")}, Rows: [][]string{{"100", "5", "1"}}}
+		})
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	server := dbadmin.Server{Sockets: folder, Port: 5432}
+	var out bytes.Buffer
+	if err := tell(&out, server, (*dbadmin.Session).Settings); err != nil {
+		t.Fatal(err)
+	}
+	if err := tell(&out, server, (*dbadmin.Session).Activity); err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"name":"work_mem","value":"64MB","source":"configuration file","file":"/x/antdb.conf","pendingRestart":true}]
+{"atMicros":100,"commits":5,"rollbacks":1,"sessions":{"active":2},"running":[{"pid":7,"database":"app","user":"shop","application":"psql","state":"active","millis":1500,"wait":"Lock:relation","blockedBy":"8,9","query":"select 1"}]}
+`
+	if out.String() != want {
+		t.Errorf("%s", out.String())
+	}
+}
+
+func TestAProbePrintsJSONAlthoughNoServerRuns(t *testing.T) {
+	home := t.TempDir()
+	env := map[string]string{
+		"ANTDB_CLUSTER": "demo", "ANTDB_CLUSTER_UID": "1", "POD_NAMESPACE": "prod", "ANTDB_NODE": "dn1", "POD_NAME": "demo-dn1-1", "ANTDB_ROLE": "datanode",
+	}
+	var out bytes.Buffer
+	paths := pod.Paths{Volume: home, Sockets: home, Certificate: home}
+	if err := look(&out, paths, func(name string) string { return env[name] }, []string{"-sizes"}); err != nil {
+		t.Fatal(err)
+	}
+	var got instanceapi.Probe
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Node != "dn1" || got.SQL.Error == "" || got.Volumes["data"].Capacity == 0 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if err := look(&out, paths, func(name string) string { return env[name] }, []string{"-nonsense"}); err == nil {
+		t.Error("an unknown flag is taken")
 	}
 }
 

@@ -49,12 +49,73 @@ type desk struct {
 	// once ends a command by an interrupt as soon as its output is as wanted. It may be nil.
 	once   func(output string) bool
 	tables map[string]string // answers of datanodes to `tables`, by pod
-	logs   map[string]string // by pod
-	ran    []string          // what was run in pods
+	// answers of instance managers to commands, by pod; they come before tables.
+	answers map[string]func(args []string) (string, error)
+	said    map[string]string // what goes to standard error, by pod
+	logs    map[string]string // by pod
+	ran     []string          // what was run in pods
 
 	mu      sync.Mutex
 	watches int
 	made    int
+	reads   int           // requests for objects
+	stuck   bool          // Deployments do not come to run
+	late    time.Duration // how far the clock has moved
+}
+
+// count counts a request to read objects.
+func (d *desk) count() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+}
+
+// pass moves the clock.
+func (d *desk) pass(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.late += by
+}
+
+func (d *desk) clock() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return now.Add(d.late)
+}
+
+// unfold plays a story in steps, each as soon as the one before it was printed. It begins when so many watches have begun
+// and so much was printed.
+func (d *desk) unfold(watches, skip int, steps ...func()) {
+	printed, begun := make(chan struct{}, 100), make(chan struct{})
+	d.once = func(string) bool { printed <- struct{}{}; return false }
+	d.watched = func(n int) {
+		if n == watches {
+			close(begun)
+		}
+	}
+	go func() {
+		<-begun
+		for range skip {
+			<-printed
+		}
+		for _, step := range steps {
+			step()
+			<-printed
+		}
+	}()
+}
+
+// report changes the status of the cluster demo, as the operator does.
+func (d *desk) report(how func(*v1alpha1.AntDBCluster)) {
+	c := &v1alpha1.AntDBCluster{}
+	if err := d.world.Get(context.Background(), client.ObjectKey{Namespace: "prod", Name: "demo"}, c); err != nil {
+		d.t.Error(err)
+		return
+	}
+	how(c)
+	if err := d.world.Status().Update(context.Background(), c); err != nil {
+		d.t.Error(err)
+	}
 }
 
 // screen is written by one goroutine and read by another.
@@ -87,14 +148,14 @@ func (s *screen) clear(written func(string)) {
 
 func sit(t *testing.T, objects ...client.Object) *desk {
 	t.Helper()
-	d := &desk{t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}}
+	d := &desk{t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}, answers: map[string]func([]string) (string, error){}}
 	world, ok := d.server.World.(client.WithWatch)
 	if !ok {
 		t.Fatal("the API server in memory cannot be watched")
 	}
 	d.world = world
 	d.env = cli.Env{
-		In: strings.NewReader(""), Out: &d.out, Err: &d.err, Now: func() time.Time { return now }, Version: "1.0",
+		In: strings.NewReader(""), Out: &d.out, Err: &d.err, Now: d.clock, Version: "1.0",
 		Ticks: func() (<-chan time.Time, func()) { return nil, func() {} },
 		Connect: func(flags *genericclioptions.ConfigFlags) (*cli.Kube, error) {
 			namespace := "prod"
@@ -113,6 +174,14 @@ func sit(t *testing.T, objects ...client.Object) *desk {
 // client is the one that commands get.
 func (d *desk) client() client.WithWatch {
 	return interceptor.NewClient(d.world, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			d.count()
+			return c.Get(ctx, key, o, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			d.count()
+			return c.List(ctx, list, options...)
+		},
 		Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
 			w, err := c.Watch(ctx, list, options...)
 			d.mu.Lock()
@@ -185,7 +254,7 @@ func (d *desk) runIn(ctx context.Context, args ...string) int {
 	const patience = 20 * time.Second
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	d.watches = 0
+	d.watches, d.reads = 0, 0
 	d.err.Reset()
 	d.out.clear(func(text string) {
 		if d.once != nil && d.once(text) {
@@ -231,6 +300,12 @@ func (d *desk) Exec(_ context.Context, pod types.NamespacedName, run cli.Exec) e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ran = append(d.ran, pod.Name+": "+strings.Join(run.Command, " "))
+	if answer := d.answers[pod.Name]; answer != nil && run.Command[0] != "psql" {
+		text, err := answer(run.Command[1:])
+		_, _ = io.WriteString(run.Out, text)
+		_, _ = io.WriteString(run.Err, d.said[pod.Name])
+		return err
+	}
 	_, err := io.WriteString(run.Out, d.tables[pod.Name])
 	return err
 }

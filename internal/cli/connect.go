@@ -8,6 +8,7 @@ import (
 	"io"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,7 +40,7 @@ func Connect(flags *genericclioptions.ConfigFlags) (*Kube, error) {
 // Dial makes the way to a Kubernetes.
 func Dial(config *rest.Config, namespace string) (*Kube, error) {
 	known := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme} {
 		if err := add(known); err != nil {
 			return nil, err
 		}
@@ -91,8 +92,10 @@ func (p *pods) Exec(ctx context.Context, pod types.NamespacedName, run Exec) err
 	return nil
 }
 
-// Logs reads the log of the database container of a pod.
+// Logs reads the log of a pod's container; of the database's unless another one is named.
 func (p *pods) Logs(ctx context.Context, pod types.NamespacedName, options corev1.PodLogOptions) (io.ReadCloser, error) {
-	options.Container = naming.ContainerDatabase
+	if options.Container == "" {
+		options.Container = naming.ContainerDatabase
+	}
 	return p.core.Pods(pod.Namespace).GetLogs(pod.Name, &options).Stream(ctx)
 }

@@ -34,6 +34,8 @@ func report(env *Env, err error) int {
 		return remote.ExitStatus()
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.Is(err, errQuiet):
+		return 1
 	}
 	env.warn("error: %v\n", err)
 	if next := advice(err); next != "" {

@@ -47,9 +47,14 @@ type live struct {
 	shown func(*v1alpha1.AntDBOperation) bool
 	// frame is the picture on a terminal; without it nothing is drawn and nothing told.
 	frame func(view.Style, *scene) string
+	// tell tells in lines of a change of a cluster, where nothing is drawn; nil tells nothing.
+	tell func(view.Style, *v1alpha1.AntDBCluster) []string
+	// limit is how long is waited, and late the error of what has not happened by then; zero waits for ever.
+	limit time.Duration
+	late  func(*scene) error
 	// done is asked after each change, once everything was seen; nil goes on until the context ends.
 	done func(*scene) (bool, error)
-	// goesOn tells a person who stops waiting what happens without him.
+	// goesOn tells a person who stops waiting what happens without him; empty where nothing is waited for.
 	goesOn string
 }
 
@@ -70,7 +75,7 @@ func (a *app) follow(ctx context.Context, k *Kube, l live) error {
 	switch {
 	case ctx.Err() == nil:
 		return err
-	case l.done == nil: // nothing was waited for
+	case l.goesOn == "": // nothing was waited for
 		return nil
 	}
 	return interrupted{l.goesOn}
@@ -85,16 +90,20 @@ func (a *app) show(ctx context.Context, l live, changes <-chan change) error {
 		ticks, end = a.Ticks()
 		defer end()
 	}
+	limit, end := timer(l.limit)
+	defer end()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticks:
+		case <-limit:
+			return l.late(s)
 		case c := <-changes:
 			if c.object == nil {
 				seen++
 			}
-			if told := s.take(c, l.shown, a.style()); len(told) > 0 && !drawn && l.frame != nil {
+			if told := s.take(c, l, a.style()); len(told) > 0 && !drawn && l.frame != nil {
 				a.say("%s\n", strings.Join(told, "\n"))
 			}
 		}
@@ -105,25 +114,47 @@ func (a *app) show(ctx context.Context, l live, changes <-chan change) error {
 			_, height := a.size()
 			pane.draw(l.frame(a.style(), s), height)
 		}
-		if l.done == nil {
-			continue
-		}
-		if done, err := l.done(s); done || err != nil {
+		if done, err := l.over(s); done || err != nil {
 			return err
 		}
 	}
 }
 
+// over tells whether what was waited for has happened.
+func (l *live) over(s *scene) (bool, error) {
+	if l.done == nil {
+		return false, nil
+	}
+	return l.done(s)
+}
+
+// timer is a channel that gets a value after a while; never with zero.
+func timer(d time.Duration) (<-chan time.Time, func()) {
+	if d <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
+
 // take brings a change into the scene and tells of it in lines.
-func (s *scene) take(c change, shown func(*v1alpha1.AntDBOperation) bool, style view.Style) []string {
+func (s *scene) take(c change, l live, style view.Style) []string {
 	switch o := c.object.(type) {
 	case *v1alpha1.AntDBCluster:
-		s.clusters[client.ObjectKeyFromObject(o)] = o
+		key := client.ObjectKeyFromObject(o)
+		if c.gone {
+			delete(s.clusters, key)
+			return nil
+		}
+		s.clusters[key] = o
+		if l.tell != nil {
+			return l.tell(style, o)
+		}
 	case *v1alpha1.AntDBOperation:
 		key := client.ObjectKeyFromObject(o)
 		old := s.operations[key]
 		switch {
-		case !shown(o):
+		case l.shown == nil || !l.shown(o):
 		case c.gone:
 			delete(s.operations, key)
 		default:

@@ -52,7 +52,7 @@ func TestSkewAsksEachDatanode(t *testing.T) {
 		t.Errorf("%+v (%v)", got, err)
 	}
 	d.tables["demo-dn2-1"] = "no JSON"
-	d.want(1, []string{"read the tables of dn2"}, "skew")
+	d.want(1, []string{"ask dn2 for its tables: read what tables in pod demo-dn2-1 printed"}, "skew")
 }
 
 func TestPsqlRunsOnACoordinatorThatServesOrOnTheNamedNode(t *testing.T) {

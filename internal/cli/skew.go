@@ -3,9 +3,7 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/cli/view"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
 func (a *app) skew() *cobra.Command {
@@ -79,16 +78,8 @@ func (k *Kube) holdings(ctx context.Context, c *v1alpha1.AntDBCluster, datanodes
 	group, ctx := errgroup.WithContext(ctx)
 	for i, node := range datanodes {
 		group.Go(func() error {
-			pod, err := k.pod(c, node)
-			if err != nil {
-				return err
-			}
-			var out, said bytes.Buffer
-			if err := k.Exec(ctx, pod, Exec{Command: []string{manager, "tables"}, Out: &out, Err: &said}); err != nil {
-				return fmt.Errorf("ask %s for its tables: %w: %s", node, err, strings.TrimSpace(said.String()))
-			}
-			if err := json.Unmarshal(out.Bytes(), &found[i]); err != nil {
-				return fmt.Errorf("read the tables of %s: %w", node, err)
+			if err := k.manager(ctx, c, node, &found[i], instanceapi.CommandTables); err != nil {
+				return fmt.Errorf("ask %s for its tables: %w", node, err)
 			}
 			for j := range found[i] {
 				found[i][j].Node = node

@@ -62,18 +62,8 @@ func (s *Session) Numbers(ctx context.Context, sizes bool) (Numbers, error) {
 	if err != nil {
 		return Numbers{}, fmt.Errorf("count transactions: %w", err)
 	}
-	type state struct {
-		Name  string
-		Count int64
-	}
-	states, err := collect[state](ctx, s, `select coalesce(state, 'other'), count(*)::int8 from pg_stat_activity
-where backend_type = 'client backend' group by 1`)
-	if err != nil {
-		return Numbers{}, fmt.Errorf("count connections: %w", err)
-	}
-	n.Connections = map[string]int64{}
-	for _, s := range states {
-		n.Connections[s.Name] = s.Count
+	if n.Connections, err = s.sessions(ctx); err != nil {
+		return Numbers{}, err
 	}
 	if err := s.conn.QueryRow(ctx, "select count(*)::int8 from pg_prepared_xacts").Scan(&n.Prepared); err != nil {
 		return Numbers{}, fmt.Errorf("count prepared transactions: %w", explain(err))

@@ -16,10 +16,13 @@ const (
 	EnvOwner      = "ANTDB_BOOTSTRAP_OWNER"    // its owner; empty without spec.bootstrap
 )
 
-// Command line of the instance manager binary. Copy is what the init container runs, Tables what people run in a
+// Command line of the instance manager binary. Copy is what the init container runs, the others what people run in a
 // datanode's container.
 const (
-	CommandRun    = "run"
-	CommandCopy   = "copy"
-	CommandTables = "tables"
+	CommandRun      = "run"
+	CommandCopy     = "copy"
+	CommandTables   = "tables"
+	CommandProbe    = "probe"
+	CommandSettings = "settings"
+	CommandActivity = "activity"
 )

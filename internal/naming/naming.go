@@ -29,6 +29,9 @@ const (
 	LabelAccepting = "antdb.io/accepting"
 	// LabelVolume tells data volumes from WAL volumes.
 	LabelVolume = "antdb.io/volume"
+	// LabelBenchmark names the cluster that a pod measures. Such a pod must not have LabelCluster: instances let in the
+	// pods of their cluster without password.
+	LabelBenchmark = "antdb.io/benchmark"
 
 	// AnnotationClusterUID marks whose data a volume holds.
 	AnnotationClusterUID = "antdb.io/cluster-uid"

@@ -191,6 +191,7 @@ func begin(env *testscript.Env, s settings) error {
 	env.Setenv("KUBECACHEDIR", os.Getenv("KUBECACHEDIR"))
 	env.Setenv("NAMESPACE", st.space.Name)
 	env.Setenv("CLUSTER", "demo")
+	env.Setenv("IMAGE", s.image)
 	env.Setenv("SAMPLES", filepath.Join(here, "..", "..", "deploy", "samples"))
 	return nil
 }

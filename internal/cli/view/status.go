@@ -8,17 +8,22 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
 // Cluster is the state of one cluster: what is not fine and what to do about it, its nodes as a tree, and its operations
 // that have not ended. Nodes that are fine are folded into one line unless all is set.
 func Cluster(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOperation, all bool) string {
+	return ClusterWith(s, c, operations, all, nil)
+}
+
+// ClusterWith shows also what instances told of themselves: positions in the write-ahead log, volumes, restarts.
+func ClusterWith(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOperation, all bool, told *examine.Facts) string {
 	l := &lines{style: s}
 	phase := c.Status.Phase
 	if phase == "" {
@@ -32,7 +37,7 @@ func Cluster(s Style, c *v1alpha1.AntDBCluster, operations []v1alpha1.AntDBOpera
 	}
 	l.add()
 	for _, role := range []antdb.Role{antdb.RoleGTM, antdb.RoleCoordinator, antdb.RoleDatanode} {
-		s.role(l, c, role, all)
+		s.role(l, c, role, all, told)
 	}
 	s.topology(l, c)
 	s.conditions(l, c)
@@ -67,7 +72,7 @@ func fine(n *v1alpha1.NodeStatus) bool {
 }
 
 // role draws the nodes of a role.
-func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all bool) {
+func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all bool, told *examine.Facts) {
 	member := map[string]v1alpha1.MemberStatus{}
 	for _, m := range c.Status.Members {
 		member[m.Name] = m
@@ -88,7 +93,7 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 			folded = append(folded, n.Name)
 			continue
 		}
-		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], stem, under) })
+		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], told, stem, under) })
 	}
 	if len(folded) > 0 {
 		branches = append([]func(stem, under string){func(stem, _ string) {
@@ -132,7 +137,7 @@ func plural(role antdb.Role, n int) string {
 }
 
 // node draws one node and its instances.
-func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, stem, under string) {
+func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, told *examine.Facts, stem, under string) {
 	about := ""
 	if m.State == v1alpha1.MemberJoining || m.State == v1alpha1.MemberLeaving {
 		about = "  " + s.paint(yellow, strings.ToLower(string(m.State)))
@@ -160,10 +165,39 @@ func (s Style) node(l *lines, n *v1alpha1.NodeStatus, m v1alpha1.MemberStatus, s
 		if len(volumes) > 0 {
 			l.add(under, "  volumes: ", strings.Join(volumes, ", "))
 		}
+		if told != nil && instance.Name == n.Primary {
+			l.add(under, "  ", s.told(told, n.Name, instance.Name))
+		}
 		for _, text := range troubles(instance) {
 			l.paragraph(under+"  ", text)
 		}
 	}
+}
+
+// told is what an instance told of itself, and how often its container was started again.
+func (s Style) told(f *examine.Facts, node, instance string) string {
+	p := f.Probes[node]
+	var words []string
+	if p.LSN != "" {
+		words = append(words, "WAL at "+p.LSN)
+	}
+	for _, kind := range []string{naming.VolumeData, naming.VolumeWAL} {
+		if v, ok := p.Volumes[kind]; ok && v.Capacity > 0 {
+			taken := v.Capacity - v.Free
+			words = append(words, s.paint(fullTone(taken, v.Capacity), kind+" "+percent(float64(taken)/float64(v.Capacity))+" of "+Bytes(v.Capacity)))
+		}
+	}
+	if pod := f.Pods[instance]; pod != nil {
+		restarts := 0
+		for _, c := range pod.Status.ContainerStatuses {
+			restarts += int(c.RestartCount)
+		}
+		words = append(words, Noun(restarts, "restart"))
+	}
+	if p.Err != "" {
+		words = append(words, "it cannot be asked: "+clean(p.Err))
+	}
+	return strings.Join(words, ", ")
 }
 
 func troubles(i *v1alpha1.InstanceStatus) []string {
@@ -238,37 +272,6 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 		return "the statement runs once only: repair what it needs with kubectl antdb psql " + c.Name + ", or make the cluster anew"
 	}
 	return ""
-}
-
-// Clusters is a list with a line for each cluster, why some are not Ready, and totals.
-func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
-	l := &lines{style: s}
-	t := table{heads: []string{"NAMESPACE", "NAME", "PHASE", "NODES", "COORDINATORS", "DATANODES", "AGE"}, right: map[int]bool{4: true, 5: true}}
-	ready := 0
-	var troubled []func()
-	for i := range all {
-		c := &all[i]
-		t.row(c.Namespace, c.Name, s.paint(phaseTone(c.Status.Phase), c.Status.Phase), c.Status.ReadyNodes, Count(int64(c.Spec.Coordinators.Count)),
-			Count(int64(c.Spec.Datanodes.Count)), whole(s.Now.Sub(c.CreationTimestamp.Time)))
-		switch d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); {
-		case d == nil:
-		case d.Status == metav1.ConditionTrue:
-			ready++
-		default:
-			troubled = append(troubled, func() {
-				l.add()
-				l.add(s.paint(phaseTone(c.Status.Phase), c.Namespace+"/"+c.Name+": "+d.Reason))
-				l.paragraph("  ", d.Message)
-			})
-		}
-	}
-	t.draw(l)
-	for _, tell := range troubled {
-		tell()
-	}
-	l.add()
-	l.add(fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), ready))
-	return l.String()
 }
 
 // Event is one line about something that happened.
