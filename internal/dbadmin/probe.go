@@ -4,13 +4,24 @@ package dbadmin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
 // At is a server that is reached over the network by a peer of its cluster, who needs no password.
 func At(host string, port uint16) Server { return Server{Sockets: host, Port: port} }
+
+// TurnedAway tells whether a server answered that it does not let in who asked.
+func TurnedAway(err error) bool {
+	const authorization = "28" // the class of SQLSTATE
+	var said *pgconn.PgError
+	return errors.As(err, &said) && strings.HasPrefix(said.Code, authorization)
+}
 
 // Ask runs a statement that needs a snapshot, and hence the GTM.
 func (s *Session) Ask(ctx context.Context) error { return s.Exec(ctx, "select 1") }
