@@ -170,7 +170,9 @@ func TestAWaitingGCIsNotAskedForSQL(t *testing.T) {
 func TestTheDoctorEndsWithOneIfThereIsAProblem(t *testing.T) {
 	sound(t).want(0, []string{"demo  nothing is wrong"}, "doctor")
 	gcGone(t).want(1, []string{"demo  1 problem\n", "✗ gc is away: no host takes its pod", "Without gc no statement runs anywhere"}, "doctor", "demo")
+	gcGone(t).want(1, []string{"→ kubectl -n prod describe pod demo-gc-1\n", "→ kubectl get nodes "}, "doctor", "-n", "prod")
 	d := cutOff(t)
+	d.want(1, []string{"→ kubectl antdb -n prod logs cn2", "→ kubectl describe node worker-2"}, "doctor", "-n", "prod")
 	d.want(1, []string{"2 problems, 1 warning", "✗ cn2 is cut off from gc", "✗ the node catalog of cn1 differs", "! the data volume of dn2 is 90% full"}, "doctor")
 	d.want(1, []string{`"weight": "problem"`}, "doctor", "-o", "json")
 }

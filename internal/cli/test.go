@@ -72,6 +72,9 @@ from them. It changes nothing. The exit code is 1 if there is a problem; warning
 			return err
 		}
 		found := examine.Diagnose(f)
+		if named := *a.flags.Namespace; named != "" {
+			examine.InNamespace(found, named)
+		}
 		if format.machine() {
 			err = format.print(a.Out, found)
 		} else {

@@ -4,6 +4,7 @@ package examine
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,6 +66,25 @@ func Diagnose(f *Facts) []Finding {
 	d.rest()
 	slices.SortStableFunc(d.found, func(a, b Finding) int { return rank(a.Weight) - rank(b.Weight) })
 	return d.found
+}
+
+// everywhere are kinds of objects that are in no namespace.
+var everywhere = regexp.MustCompile(`^kubectl (get|describe|delete) (nodes?|storageclass)\b`)
+
+// InNamespace makes the commands of findings name a namespace that is not the usual one of whoever reads them.
+func InNamespace(found []Finding, namespace string) {
+	for i := range found {
+		for j, command := range found[i].Run {
+			plugin, isPlugin := strings.CutPrefix(command, "kubectl antdb ")
+			plain, isPlain := strings.CutPrefix(command, "kubectl ")
+			switch {
+			case isPlugin:
+				found[i].Run[j] = "kubectl antdb -n " + namespace + " " + plugin
+			case isPlain && !everywhere.MatchString(command) && !strings.HasPrefix(plain, "-n "):
+				found[i].Run[j] = "kubectl -n " + namespace + " " + plain
+			}
+		}
+	}
 }
 
 func rank(w Weight) int { return slices.Index([]Weight{Problem, Warning, Note}, w) }
