@@ -34,11 +34,7 @@ Sizes are of file systems as the pods see them. A class that makes volumes in fo
 	}
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
-		if err != nil {
-			return err
-		}
-		f, err := k.examine(cmd.Context(), c, a.Now(), inquiry{sizes: true})
+		c, f, err := a.examine(cmd.Context(), argument(args, 0), inquiry{sizes: true})
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,16 @@ type inquiry struct {
 	holders bool
 }
 
+// examine finds the cluster and finds out facts about it.
+func (a *app) examine(ctx context.Context, name string, want inquiry) (*v1alpha1.AntDBCluster, *examine.Facts, error) {
+	k, c, err := a.reach(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := k.examine(ctx, c, a.Now(), want)
+	return c, f, err
+}
+
 // examine finds out facts about a cluster. What cannot be had is left out and noted.
 func (k *Kube) examine(ctx context.Context, c *v1alpha1.AntDBCluster, now time.Time, want inquiry) (*examine.Facts, error) {
 	f := &examine.Facts{Now: now, Cluster: c, Pods: map[string]*corev1.Pod{}, Hosts: map[string]*corev1.Node{}, Probes: map[string]examine.Probed{}}

@@ -27,11 +27,7 @@ The exit code is 0 only if everything is UP.`,
 	}
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
-		if err != nil {
-			return err
-		}
-		f, err := k.examine(cmd.Context(), c, a.Now(), inquiry{services: true})
+		c, f, err := a.examine(cmd.Context(), argument(args, 0), inquiry{services: true})
 		if err != nil {
 			return err
 		}
@@ -63,11 +59,7 @@ from them. It changes nothing. The exit code is 1 if there is a problem; warning
 	}
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
-		if err != nil {
-			return err
-		}
-		f, err := k.examine(cmd.Context(), c, a.Now(), inquiry{objects: true})
+		c, f, err := a.examine(cmd.Context(), argument(args, 0), inquiry{objects: true})
 		if err != nil {
 			return err
 		}
@@ -112,11 +104,7 @@ With --diff the exit code is 1 if a catalog differs or could not be read.`,
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.Flags().BoolVar(&diff, "diff", false, "end with 1 if a catalog differs or could not be read")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
-		if err != nil {
-			return err
-		}
-		f, err := k.examine(cmd.Context(), c, a.Now(), inquiry{holders: true})
+		c, f, err := a.examine(cmd.Context(), argument(args, 0), inquiry{holders: true})
 		if err != nil {
 			return err
 		}

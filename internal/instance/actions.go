@@ -135,6 +135,14 @@ func (m *Manager) Restart(_ context.Context, r instanceapi.Restart) error {
 	return nil
 }
 
+// onlyGC refuses what only gc does.
+func (m *Manager) onlyGC(why string) error {
+	if m.o.Launch.Role != antdb.RoleGTM {
+		return serve.Never("%s is not gc: %s", m.o.Launch.Node, why)
+	}
+	return nil
+}
+
 // mayRestart refuses to restart what was never started.
 func (m *Manager) mayRestart() error {
 	if err := m.volumeReady(); err != nil {
@@ -169,8 +177,8 @@ func (m *Manager) remember(change func(*tokens)) error {
 
 // Escape makes gc forget coordinators that it waits for.
 func (m *Manager) Escape(_ context.Context, e instanceapi.Escape) error {
-	if m.o.Launch.Role != antdb.RoleGTM {
-		return serve.Never("%s is not gc: only gc waits for nodes", m.o.Launch.Node)
+	if err := m.onlyGC("only gc waits for nodes"); err != nil {
+		return err
 	}
 	if e.Token == "" || len(e.Drop) == 0 || len(e.Topology.Nodes) == 0 {
 		return serve.Never("an escape needs a token, the nodes to drop, and the topology that is left")

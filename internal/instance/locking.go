@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/ddllock"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
@@ -45,8 +44,8 @@ func (m *Manager) newLock() *ddllock.Keeper {
 
 // Lock takes, prolongs or gives up the lock that keeps DDL out of the cluster. It does not wait until it is held.
 func (m *Manager) Lock(ctx context.Context, l instanceapi.Lock) (instanceapi.LockStatus, error) {
-	if m.o.Launch.Role != antdb.RoleGTM {
-		return instanceapi.LockStatus{}, serve.Never("%s is not gc: the lock that keeps DDL out is held on gc", m.o.Launch.Node)
+	if err := m.onlyGC("the lock that keeps DDL out is held on gc"); err != nil {
+		return instanceapi.LockStatus{}, err
 	}
 	status, err := m.lock.Put(ctx, l)
 	switch {

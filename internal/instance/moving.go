@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/move"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
@@ -47,8 +46,8 @@ func (m *Manager) runsSQL() error {
 // Move begins to move rows between datanodes, or cancels that. It never waits: the status tells how far it is. An order
 // does not outlive the instance manager, since one that is given again finds in the catalogs what is done already.
 func (m *Manager) Move(_ context.Context, order instanceapi.Move) error {
-	if m.o.Launch.Role != antdb.RoleGTM {
-		return serve.Never("%s is not gc: rows are moved by gc", m.o.Launch.Node)
+	if err := m.onlyGC("rows are moved by gc"); err != nil {
+		return err
 	}
 	if order.Token == "" || order.MaxPauseMillis <= 0 {
 		return serve.Never("a move needs a token and a positive maxPauseMillis, not %q and %d", order.Token, order.MaxPauseMillis)
@@ -72,8 +71,8 @@ const namedTables = 50
 // Empty tells which tables of any database lie on a datanode, as gc's catalogs have it. Databases to which nobody can
 // connect hold none; templates may.
 func (m *Manager) Empty(ctx context.Context, datanode string) (instanceapi.Emptiness, error) {
-	if m.o.Launch.Role != antdb.RoleGTM {
-		return instanceapi.Emptiness{}, serve.Never("%s is not gc: gc tells what lies on a datanode", m.o.Launch.Node)
+	if err := m.onlyGC("gc tells what lies on a datanode"); err != nil {
+		return instanceapi.Emptiness{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*writeLimit)
 	defer cancel()

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/instance/check"
 	"github.com/antdb-operator/antdb-operator/internal/instance/configure"
 	"github.com/antdb-operator/antdb-operator/internal/instance/durable"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
@@ -239,7 +238,7 @@ func (m *Manager) failedStart(message string, gaveUp bool) bool {
 // stopLadder is patient with a server that can finish in order, and not with a gc that waits for its nodes.
 func (m *Manager) stopLadder() []supervise.Rung {
 	m.mu.Lock()
-	waiting := m.facts.role == antdb.RoleGTM && (m.facts.check.State == check.Late || m.facts.check.State == check.Failed)
+	waiting := m.facts.role == antdb.RoleGTM && m.facts.unanswered()
 	m.mu.Unlock()
 	if waiting {
 		return supervise.Fast(m.o.Timing.WaitingStop)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
 	"github.com/antdb-operator/antdb-operator/internal/instance/split"
@@ -73,13 +72,6 @@ func (m *Manager) Clean(_ context.Context, order instanceapi.Clean) error {
 		return serve.Never("a clean needs a token")
 	}
 	m.splitter.AskToClean(m.life, order)
-	return nil
-}
-
-func (m *Manager) onlyGC(why string) error {
-	if m.o.Launch.Role != antdb.RoleGTM {
-		return serve.Never("%s is not gc: %s", m.o.Launch.Node, why)
-	}
 	return nil
 }
 

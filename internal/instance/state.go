@@ -166,6 +166,11 @@ func (f facts) accepting() bool {
 	return f.server.Phase == supervise.Accepting && f.server.Mode == supervise.Normal && !f.shuttingDown
 }
 
+// unanswered tells that statements do not come back.
+func (f facts) unanswered() bool {
+	return f.check.State == check.Late || f.check.State == check.Failed
+}
+
 // serverChanged follows the supervisor.
 func (m *Manager) serverChanged(now supervise.Snapshot) {
 	if now.Phase == supervise.Accepting && now.Mode == supervise.Normal {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/instance/check"
 	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
@@ -73,7 +72,7 @@ func (m *Manager) watchSender(ctx context.Context) {
 // unreadBySender is what waits in the sender's connections, while gc answers no statement.
 func (m *Manager) unreadBySender() map[string]int {
 	m.mu.Lock()
-	waits := m.facts.accepting() && (m.facts.check.State == check.Late || m.facts.check.State == check.Failed)
+	waits := m.facts.accepting() && m.facts.unanswered()
 	m.mu.Unlock()
 	if !waits {
 		return nil

@@ -157,6 +157,7 @@ func arguments(pid int) []string {
 type found struct {
 	pid, parent int
 	ended       bool
+	ticks       int64 // from the start of the machine to its own
 }
 
 // offspring lists the children of this process, with those that ended and were not reaped.
@@ -182,13 +183,19 @@ func all() []found {
 			continue
 		}
 		// The name of the program stands in brackets and may hold any character.
+		const state, parent, start = 0, 1, 19 // fields after it
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if len(fields) < 2 {
+		if len(fields) <= start {
 			continue
 		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil {
-			processes = append(processes, found{pid: pid, parent: parent, ended: fields[0] == "Z"})
+		p := found{pid: pid, ended: fields[state] == "Z"}
+		if p.parent, err = strconv.Atoi(fields[parent]); err != nil {
+			continue
 		}
+		if p.ticks, err = strconv.ParseInt(fields[start], 10, 64); err != nil {
+			continue
+		}
+		processes = append(processes, p)
 	}
 	return processes
 }
