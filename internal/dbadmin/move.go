@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // MoveApplication is the application_name of sessions that move tables: whoever finds the cluster paused finds it by
@@ -27,11 +29,11 @@ const (
 )
 
 // Paused runs statements in one transaction while all other statements of the cluster are held back. lock takes what
-// locks they need, and fails after wait; what follows takes as long as it takes.
+// locks they need, and fails after wait; what follows takes as long as it takes. commit ends the transaction by Commit.
 //
 // The pause belongs to this session: it is over when Paused returns, and if the server could not be told so, the
 // session is closed, which ends it as well.
-func (s *Session) Paused(ctx context.Context, wait time.Duration, lock string, statements []string) (err error) {
+func (s *Session) Paused(ctx context.Context, wait time.Duration, lock string, statements []string, commit func() error) (err error) {
 	limit := strconv.FormatInt(wait.Milliseconds(), 10)
 	for _, setting := range []string{"statement_timeout", "lock_timeout"} {
 		if err := s.bounded(ctx, pauseLimit, "SET "+setting+" = "+limit); err != nil {
@@ -54,12 +56,23 @@ func (s *Session) Paused(ctx context.Context, wait time.Duration, lock string, s
 	}()
 	// The limit is for the locks of all nodes together, and not for each: hence one statement that takes them all.
 	all := append([]string{"BEGIN", lock, "SET LOCAL statement_timeout = 0"}, statements...)
-	for _, sql := range append(all, "COMMIT") {
+	for _, sql := range all {
 		if err := s.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
-	return nil
+	return commit()
+}
+
+// Commit ends a transaction. Its error does not say that nothing was committed.
+func (s *Session) Commit(ctx context.Context) error { return s.Exec(ctx, "COMMIT") }
+
+// Backend is the number of the process that serves this session on another node.
+func (s *Session) Backend(ctx context.Context, node string) (pid int, err error) {
+	if err := s.conn.QueryRow(ctx, topology.On(node, "select pg_backend_pid()::int8")).Scan(&pid); err != nil {
+		return 0, fmt.Errorf("look who serves this session on %s: %w", node, explain(err))
+	}
+	return pid, nil
 }
 
 // bounded runs a statement that must not take long.

@@ -35,9 +35,13 @@ func mover(t *testing.T, answer pgfake.Handler) (f fake, s *dbadmin.Session, tol
 	return f, s, told
 }
 
+func committing(t *testing.T, s *dbadmin.Session) func() error {
+	return func() error { return s.Commit(t.Context()) }
+}
+
 func TestTablesAreMovedInOneTransactionInsideThePause(t *testing.T) {
 	f, s, told := mover(t, func(*pgfake.Session, string) pgfake.Reply { return pgfake.Reply{} })
-	if err := s.Paused(t.Context(), 1500*time.Millisecond, "LOCK TABLE t", []string{"ALTER TABLE t"}); err != nil {
+	if err := s.Paused(t.Context(), 1500*time.Millisecond, "LOCK TABLE t", []string{"ALTER TABLE t"}, committing(t, s)); err != nil {
 		t.Fatal(err)
 	}
 	f.stop()
@@ -59,7 +63,7 @@ func TestAPauseIsOverWhateverHappens(t *testing.T) {
 				}
 				return pgfake.Reply{}
 			})
-			err := s.Paused(t.Context(), time.Second, "LOCK TABLE t", []string{"ALTER TABLE t"})
+			err := s.Paused(t.Context(), time.Second, "LOCK TABLE t", []string{"ALTER TABLE t"}, committing(t, s))
 			if err == nil || dbadmin.Judge(err) != dbadmin.Busy {
 				t.Errorf("got %v", err)
 			}
@@ -78,7 +82,7 @@ func TestASessionThatCannotEndItsPauseIsClosed(t *testing.T) {
 		}
 		return pgfake.Reply{}
 	})
-	if err := s.Paused(t.Context(), time.Second, "LOCK TABLE t", nil); err != nil {
+	if err := s.Paused(t.Context(), time.Second, "LOCK TABLE t", nil, committing(t, s)); err != nil {
 		t.Errorf("the tables were moved, got %v", err)
 	}
 	if err := s.Exec(t.Context(), "select 1"); err == nil {
@@ -179,7 +183,7 @@ func TestAMoveThatIsGivenUpClosesItsSession(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := s.Paused(ctx, time.Second, "LOCK TABLE t", []string{"ALTER TABLE t"}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Paused(ctx, time.Second, "LOCK TABLE t", []string{"ALTER TABLE t"}, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if err := s.Exec(t.Context(), "select 1"); err == nil {

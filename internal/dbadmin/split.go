@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/division"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
@@ -172,36 +171,8 @@ func (s *Splitter) Nodes(ctx context.Context) ([]string, error) {
 
 // Backend is the number of the process that serves this session on another node.
 func (s *Splitter) Backend(ctx context.Context, node string) (pid int, err error) {
-	if err := s.session.conn.QueryRow(ctx, topology.On(node, "select pg_backend_pid()::int8")).Scan(&pid); err != nil {
-		return 0, fmt.Errorf("look who serves this session on %s: %w", node, explain(err))
-	}
-	return pid, nil
+	return s.session.Backend(ctx, node)
 }
-
-// Rescuer is a session on another coordinator, inside a transaction from its beginning.
-type Rescuer struct{ session *Session }
-
-// OpenRescuer connects to the coordinator at an address, as nodes do among themselves: without a password. It is the only
-// connection that does not go through the server's own socket: nothing that goes through gc gets past a pause.
-func (s Server) OpenRescuer(ctx context.Context, host string) (*Rescuer, error) {
-	session, err := Server{Sockets: host, Port: antdb.Port}.open(ctx, Maintenance, map[string]string{"application_name": SplitApplication})
-	if err != nil {
-		return nil, err
-	}
-	if err := session.Exec(ctx, "BEGIN"); err != nil {
-		session.Close()
-		return nil, err
-	}
-	return &Rescuer{session}, nil
-}
-
-// End ends a session of that coordinator.
-func (r *Rescuer) End(ctx context.Context, pid int) error {
-	return r.session.Exec(ctx, "select pg_terminate_backend("+strconv.Itoa(pid)+")")
-}
-
-// Close ends the session.
-func (r *Rescuer) Close() { r.session.Close() }
 
 // Begin begins a transaction: a session inside one is not held back by a pause that begins later.
 func (s *Splitter) Begin(ctx context.Context) error { return s.session.Exec(ctx, "BEGIN") }
@@ -210,7 +181,7 @@ func (s *Splitter) Begin(ctx context.Context) error { return s.session.Exec(ctx,
 func (s *Splitter) Rollback(ctx context.Context) error { return s.session.Exec(ctx, "ROLLBACK") }
 
 // Commit ends a transaction. Its error does not say that nothing was committed.
-func (s *Splitter) Commit(ctx context.Context) error { return s.session.Exec(ctx, "COMMIT") }
+func (s *Splitter) Commit(ctx context.Context) error { return s.session.Commit(ctx) }
 
 // Pause holds all other statements of the cluster back, until Unpause or the end of the session.
 func (s *Splitter) Pause(ctx context.Context) error {
@@ -233,7 +204,7 @@ const busy = `select format('transaction of %s in %s (%s, process %s, for %s s)'
  extract(epoch from clock_timestamp() - a.xact_start)::int8)
 from pg_stat_activity a
 where a.backend_type in ('client backend', 'parallel worker') and a.xact_start is not null and a.pid <> pg_backend_pid()
- and a.application_name <> 'antdb-split'
+ and a.application_name not in ('antdb-split', 'antdb-rescue')
 union all select format('prepared transaction %s in %s', gid, database) from pg_prepared_xacts`
 
 // Busy tells of transactions that are under way on a node; an empty name is gc itself.

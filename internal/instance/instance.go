@@ -159,9 +159,9 @@ func New(o Options) *Manager {
 	m.engine = engine.Engine{Children: m.children, Role: o.Launch.Role, Node: o.Launch.Node}
 	m.peers = &peers.Set{Own: o.Own, Changed: m.letIn, GTMMoved: m.gtmMoved}
 	m.config = newConfigKeeper(m)
+	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
 	m.mover = newMover(m)
 	m.splitter = newSplitter(m)
-	m.catalog = &catalog.Keeper{Self: o.Launch.Node, Path: m.statePath("topology.json"), Log: o.Log}
 	m.lock = m.newLock()
 	m.publisher = &publish.Publisher{
 		Pods: o.Pods, Pod: o.Launch.Instance, Now: time.Now, Log: o.Log,

@@ -26,10 +26,12 @@ func newMover(m *Manager) *move.Mover {
 			}
 			return s, nil
 		},
-		Changed: func() { m.refresh(nil) },
-		Now:     time.Now,
-		Sleep:   sleep,
-		Log:     m.log,
+		Ways:      rescuing(m),
+		Datanodes: m.catalog.Datanodes,
+		Changed:   func() { m.refresh(nil) },
+		Now:       time.Now,
+		Sleep:     sleep,
+		Log:       m.log,
 	}
 }
 

@@ -40,12 +40,12 @@ func (m *Manager) Reach(ctx context.Context) (instanceapi.Reach, error) {
 	for _, node := range m.catalog.Datanodes() {
 		all.Go(func() error {
 			text := ""
-			if err := m.reachOne(ctx, node); err != nil {
+			if err := m.reachOne(ctx, node.Name); err != nil {
 				text = err.Error()
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			reach.Datanodes[node] = text
+			reach.Datanodes[node.Name] = text
 			return nil
 		})
 	}

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
 	"github.com/antdb-operator/antdb-operator/internal/instance/split"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
-	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 func newSplitter(m *Manager) *split.Splitter {
@@ -25,18 +25,28 @@ func newSplitter(m *Manager) *split.Splitter {
 			}
 			return s, nil
 		},
-		Reach: func(ctx context.Context, host string) (split.Rescuer, error) {
-			r, err := m.server.OpenRescuer(ctx, host)
+		Ways:      rescuing(m),
+		Datanodes: m.catalog.Datanodes,
+		Changed:   func() { m.refresh(nil) },
+		Now:       time.Now,
+		Sleep:     sleep,
+		Log:       m.log,
+	}
+}
+
+func rescuing(m *Manager) rescue.Ways {
+	return rescue.Ways{
+		Coordinators: m.catalog.Coordinators,
+		Reach: func(ctx context.Context, host string) (rescue.Coordinator, error) {
+			r, err := dbadmin.OpenRescuer(ctx, host)
 			if err != nil {
 				return nil, err
 			}
 			return r, nil
 		},
-		Coordinators: func() []topology.Node { return m.catalog.Coordinators() },
-		Changed:      func() { m.refresh(nil) },
-		Now:          time.Now,
-		Sleep:        sleep,
-		Log:          m.log,
+		Answers: dbadmin.LetsIn,
+		Sleep:   sleep,
+		Log:     m.log,
 	}
 }
 

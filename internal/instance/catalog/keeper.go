@@ -110,13 +110,9 @@ func (k *Keeper) Coordinators() []topology.Node {
 	return k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeCoordinator && !n.GTM })
 }
 
-// Datanodes are the names of the topology's datanodes.
-func (k *Keeper) Datanodes() []string {
-	var names []string
-	for _, n := range k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode }) {
-		names = append(names, n.Name)
-	}
-	return names
+// Datanodes are the topology's datanodes.
+func (k *Keeper) Datanodes() []topology.Node {
+	return k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode })
 }
 
 func (k *Keeper) nodes(of func(topology.Node) bool) []topology.Node {

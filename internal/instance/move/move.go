@@ -12,9 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/metrics"
 	"github.com/antdb-operator/antdb-operator/internal/redistribute"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // Session is a connection to one database of gc.
@@ -22,7 +24,8 @@ type Session interface {
 	Databases(context.Context) ([]string, error)
 	Tables(context.Context) ([]redistribute.Table, error)
 	SizesOn(ctx context.Context, datanode string) ([]redistribute.Size, error)
-	Paused(ctx context.Context, wait time.Duration, lock string, statements []string) error
+	Paused(ctx context.Context, wait time.Duration, lock string, statements []string, commit func() error) error
+	rescue.Transaction
 	Close()
 }
 
@@ -30,6 +33,9 @@ type Session interface {
 type Mover struct {
 	// Open connects to a database of gc. It fails while statements do not come back.
 	Open func(ctx context.Context, database string) (Session, error)
+	// Ways are how other nodes are reached while the cluster is paused, and Datanodes those that gc knows.
+	Ways      rescue.Ways
+	Datanodes func() []topology.Node
 	// Changed is called, with nothing locked, when a move begins or has ended.
 	Changed func()
 	Now     func() time.Time

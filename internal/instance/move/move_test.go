@@ -18,9 +18,11 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/move"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/metrics"
 	"github.com/antdb-operator/antdb-operator/internal/redistribute"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // world is a cluster in memory: databases with tables, and what goes wrong when one is moved.
@@ -70,7 +72,7 @@ func (s session) SizesOn(_ context.Context, datanode string) ([]redistribute.Siz
 }
 
 // Paused moves the tables that are named in the statements.
-func (s session) Paused(_ context.Context, _ time.Duration, _ string, statements []string) error {
+func (s session) Paused(_ context.Context, _ time.Duration, _ string, statements []string, commit func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, t := range s.tables[s.database] {
@@ -90,13 +92,24 @@ func (s session) Paused(_ context.Context, _ time.Duration, _ string, statements
 		s.tables[s.database][i].Nodes = []string{"dn1", "dn2"}
 	}
 	s.now = s.now.Add(time.Second)
-	return nil
+	return commit()
 }
+
+func (s session) Backend(context.Context, string) (int, error) { return 1, nil }
+func (s session) Commit(context.Context) error                 { return nil }
 
 func (w *world) mover(changed chan struct{}) *move.Mover {
 	return &move.Mover{
-		Open:    func(_ context.Context, database string) (move.Session, error) { return session{w, database}, nil },
-		Changed: func() { changed <- struct{}{} },
+		Open: func(_ context.Context, database string) (move.Session, error) { return session{w, database}, nil },
+		Ways: rescue.Ways{
+			Coordinators: func() []topology.Node { return nil },
+			Sleep: func(ctx context.Context, _ time.Duration) bool {
+				<-ctx.Done()
+				return false
+			},
+		},
+		Datanodes: func() []topology.Node { return nil },
+		Changed:   func() { changed <- struct{}{} },
 		Now: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()

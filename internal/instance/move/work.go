@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/redistribute"
 )
@@ -37,6 +38,7 @@ type work struct {
 
 	session  Session
 	database string
+	crew     *rescue.Crew
 	// away counts failures in a row because a node was away.
 	away int
 	// What follows is of steps, by database and name.
@@ -164,7 +166,7 @@ func (w *work) paused(life context.Context, s redistribute.Step) (took time.Dura
 		return 0, err
 	}
 	began := w.Now()
-	err = w.session.Paused(life, time.Duration(w.order.MaxPauseMillis)*time.Millisecond, s.Lock(), s.Statements())
+	err = w.session.Paused(life, time.Duration(w.order.MaxPauseMillis)*time.Millisecond, s.Lock(), s.Statements(), w.commit)
 	took = w.Now().Sub(began)
 	w.note(func(status *instanceapi.MoveStatus) {
 		status.LongestPauseMillis = max(status.LongestPauseMillis, took.Milliseconds())
@@ -172,6 +174,15 @@ func (w *work) paused(life context.Context, s redistribute.Step) (took time.Dura
 	})
 	w.breathe(took)
 	return took, err
+}
+
+// commit ends the transaction of a step.
+func (w *work) commit() error {
+	return w.crew.Commit(w.session, w.Datanodes(), func(datanode string) {
+		w.note(func(s *instanceapi.MoveStatus) {
+			s.Message = "what is moved is being committed; the cluster is held until " + datanode + " is back"
+		})
+	})
 }
 
 func (w *work) putOff(s redistribute.Step, wait time.Duration, err error) {
@@ -211,6 +222,10 @@ func (w *work) enter(ctx context.Context, database string) error {
 	if err != nil {
 		return err
 	}
+	if w.crew, err = w.Ways.Call(ctx); err != nil {
+		session.Close()
+		return err
+	}
 	w.session, w.database = session, database
 	return nil
 }
@@ -218,6 +233,7 @@ func (w *work) enter(ctx context.Context, database string) error {
 func (w *work) leave() {
 	if w.session != nil {
 		w.session.Close()
+		w.crew.Dismiss()
 		w.session = nil
 	}
 }

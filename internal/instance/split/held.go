@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/division"
@@ -154,67 +153,17 @@ func (w *work) divide(ctx context.Context, main Session) (err error) {
 	return nil
 }
 
-// commit commits. A datanode that is lost in this very moment would hold the whole cluster for ever: gc then waits until
-// its own helper has finished the transaction on every node, and the helper waits, on each coordinator, for the end of the
-// pause, which gc cannot end. So the pause is ended from the side of the coordinators then, but not before every datanode
-// is back: until the transaction is finished, coordinators would still write where rows lay before.
+// commit ends the transaction.
 func (w *work) commit(main Session) error {
-	ctx := context.Background() // it ends with the server, and with nothing else
-	pids := map[string]int{}
-	for name := range w.rescuers {
-		pid, err := main.Backend(ctx, name)
-		if err != nil {
-			return err
-		}
-		pids[name] = pid
+	datanodes := w.Datanodes()
+	for _, p := range w.order.Pairs {
+		datanodes = append(datanodes, p.Target)
 	}
-	watch, over := context.WithCancel(ctx)
-	defer over()
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	watching.Go(func() {
-		if !w.Sleep(watch, commitPatience) {
-			return
-		}
-		for {
-			away := w.away(watch)
-			if away == "" {
-				break
-			}
-			w.note(func(s *instanceapi.SplitStatus) {
-				s.Message = "it is decided, and the cluster is held until " + away + " is back"
-			})
-			if !w.Sleep(watch, time.Second) {
-				return
-			}
-		}
-		w.Log.Error("the transaction does not come to its end; coordinators are let go")
-		for name, r := range w.rescuers {
-			if err := r.End(ctx, pids[name]); err != nil {
-				w.Log.Error("coordinator not let go", "coordinator", name, "error", err)
-			}
-		}
-	})
-	err := main.Commit(ctx)
-	over()
-	return err
-}
-
-// away names a datanode that does not answer.
-func (w *work) away(ctx context.Context) string {
-	if len(w.readers) == 0 {
-		return ""
-	}
-	for _, name := range w.datanodes() {
-		err := limited(ctx, func(ctx context.Context) error {
-			_, err := w.readers[0].session.Primary(ctx, name)
-			return err
+	return w.crew.Commit(main, datanodes, func(datanode string) {
+		w.note(func(s *instanceapi.SplitStatus) {
+			s.Message = "it is decided, and the cluster is held until " + datanode + " is back"
 		})
-		if err != nil {
-			return name
-		}
-	}
-	return ""
+	})
 }
 
 // marked writes the restore points and waits until all copies are primaries.

@@ -97,17 +97,8 @@ func (w *work) readSizes(ctx context.Context, s Session, f *division.Facts) erro
 // coordinators are the names of those that gc knows, without gc itself.
 func (w *work) coordinators() []string {
 	var names []string
-	for _, n := range w.Coordinators() {
+	for _, n := range w.Ways.Coordinators() {
 		names = append(names, n.Name)
-	}
-	return names
-}
-
-// datanodes are all that take part.
-func (w *work) datanodes() []string {
-	names := w.sources()
-	for _, p := range w.order.Pairs {
-		names = append(names, p.Target.Name)
 	}
 	return names
 }

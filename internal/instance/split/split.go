@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/division"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
@@ -36,15 +37,7 @@ type Session interface {
 	Behind(ctx context.Context, source, copied string) (lag int64, following bool, err error)
 	Mark(ctx context.Context, source, name string) error
 	Primary(ctx context.Context, datanode string) (bool, error)
-	Backend(ctx context.Context, node string) (int, error)
 	Transaction
-}
-
-// Rescuer is a session on a coordinator itself, inside a transaction, so that a pause does not hold it back.
-type Rescuer interface {
-	// End ends a session of that coordinator.
-	End(ctx context.Context, pid int) error
-	Close()
 }
 
 // Catalog is what is read of the catalogs.
@@ -59,7 +52,7 @@ type Catalog interface {
 type Transaction interface {
 	Begin(context.Context) error
 	Rollback(context.Context) error
-	Commit(context.Context) error
+	rescue.Transaction
 	Register(ctx context.Context, n topology.Node) error
 	Divide(ctx context.Context, pairs []instanceapi.Pair, coordinators []string) error
 	Clean(context.Context) error
@@ -70,10 +63,9 @@ type Transaction interface {
 type Splitter struct {
 	// Open connects to a database of gc. It fails while statements do not come back.
 	Open func(ctx context.Context, database string) (Session, error)
-	// Reach connects to the coordinator at an address.
-	Reach func(ctx context.Context, host string) (Rescuer, error)
-	// Coordinators are those that gc knows, without gc itself.
-	Coordinators func() []topology.Node
+	// Ways are how other nodes are reached while the cluster is held, and Datanodes those that gc knows.
+	Ways      rescue.Ways
+	Datanodes func() []topology.Node
 	// Changed is called, with nothing locked, when something begins or has ended.
 	Changed func()
 	Now     func() time.Time

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/antdb-operator/antdb-operator/internal/division"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instance/split"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
@@ -47,10 +48,7 @@ type world struct {
 }
 
 // rescuer is a session on a coordinator.
-type rescuer struct {
-	*world
-	host string
-}
+type rescuer struct{ *world }
 
 func (r rescuer) Close() {}
 
@@ -285,25 +283,32 @@ func (w *world) splitter(changed chan struct{}) *split.Splitter {
 			defer w.mu.Unlock()
 			return &session{world: w, database: database}, w.fail["open"]
 		},
-		Coordinators: func() []topology.Node {
-			return []topology.Node{{Name: "cn1", Host: "cn1-h"}, {Name: "cn2", Host: "cn2-h"}}
+		Ways: rescue.Ways{
+			Coordinators: func() []topology.Node {
+				return []topology.Node{{Name: "cn1", Host: "cn1-h"}, {Name: "cn2", Host: "cn2-h"}}
+			},
+			Reach: func(context.Context, string) (rescue.Coordinator, error) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return rescuer{w}, w.fail["reach"]
+			},
+			Answers: func(context.Context, string) error { return nil },
+			Sleep: func(ctx context.Context, _ time.Duration) bool {
+				if w.hang == nil { // the watch over the commit is called off
+					<-ctx.Done()
+				}
+				return ctx.Err() == nil
+			},
+			Log: slog.New(slog.DiscardHandler),
 		},
-		Reach: func(_ context.Context, host string) (split.Rescuer, error) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return rescuer{w, host}, w.fail["reach"]
-		},
-		Changed: func() { changed <- struct{}{} },
+		Datanodes: func() []topology.Node { return nil },
+		Changed:   func() { changed <- struct{}{} },
 		Now: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.now
 		},
 		Sleep: func(ctx context.Context, d time.Duration) bool {
-			if w.hang == nil && d == 10*time.Second { // nothing hangs: the watch over the commit is called off
-				<-ctx.Done()
-				return false
-			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if _, begun := w.since[ctx]; !begun {

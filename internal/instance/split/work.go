@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/division"
+	"github.com/antdb-operator/antdb-operator/internal/instance/rescue"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
@@ -22,8 +23,6 @@ const (
 	promoteLimit = 20 * time.Second
 	// divideLimit bounds the transaction: it changes catalogs only.
 	divideLimit = 2 * time.Minute
-	// commitPatience is how long the commit may take before coordinators are let go.
-	commitPatience = 10 * time.Second
 	// settleLimit is how long other nodes may take to finish a transaction that is committed.
 	settleLimit = 15 * time.Second
 	// look is the pause between two looks at something that is about to happen.
@@ -41,9 +40,9 @@ type work struct {
 	// wanted ends when the split is cancelled.
 	wanted context.Context
 	astray int
-	// rescuers by coordinator, and readers, while the cluster is held.
-	rescuers map[string]Rescuer
-	readers  []reader
+	// crew and readers while the cluster is held.
+	crew    *rescue.Crew
+	readers []reader
 }
 
 func (w *work) note(change func(*instanceapi.SplitStatus)) {
@@ -154,7 +153,7 @@ func (w *work) try(life context.Context) error {
 	if err := w.callReaders(life, main); err != nil {
 		return err
 	}
-	if err := w.callRescuers(life); err != nil {
+	if w.crew, err = w.Ways.Call(life); err != nil {
 		return err
 	}
 	began := w.Now()
@@ -200,29 +199,14 @@ func (w *work) ready(life context.Context, main Session) error {
 	return nil
 }
 
-// callRescuers opens a session on each coordinator before the cluster is held.
-func (w *work) callRescuers(life context.Context) error {
-	ctx, cancel := context.WithTimeout(life, readLimit)
-	defer cancel()
-	w.rescuers = map[string]Rescuer{}
-	for _, n := range w.Coordinators() {
-		r, err := w.Reach(ctx, n.Host)
-		if err != nil {
-			return fmt.Errorf("reach %s: %w", n.Name, err)
-		}
-		w.rescuers[n.Name] = r
-	}
-	return nil
-}
-
 func (w *work) dismiss() {
 	for _, r := range w.readers {
 		r.session.Close()
 	}
-	for _, r := range w.rescuers {
-		r.Close()
+	if w.crew != nil {
+		w.crew.Dismiss()
 	}
-	w.rescuers, w.readers = nil, nil
+	w.crew, w.readers = nil, nil
 }
 
 // reader is a session in one database that was inside a transaction before the cluster was held: so it is not held back.
