@@ -124,6 +124,10 @@ func TestProcessesOfTheProgramAreFoundWhoeverTheirParentIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the shell is somewhere else", func() bool {
+		at, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(other.Process.Pid), "cwd"))
+		return err == nil && at == "/"
+	})
 	var found []int
 	eventually(t, "it is found", func() bool {
 		found = c.Leftovers(folder, sleep, "61")
