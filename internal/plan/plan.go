@@ -95,6 +95,7 @@ type node struct {
 	claims   map[string]*corev1.PersistentVolumeClaim // by naming.VolumeData or naming.VolumeWAL
 	refused  string                                   // why its volumes are not touched, until somebody acts
 	held     string                                   // what of an earlier cluster must go first, which it does by itself
+	halted   bool                                     // the cluster is stopped, or about to be
 }
 
 // planner carries one computation of a plan.
@@ -132,11 +133,15 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 	p.volumes()
 	p.pods()
 	p.remnants()
-	p.topologies()
-	p.configurations()
-	p.gtm()
-	p.bootstrap()
-	p.credentials()
+	if p.halts() {
+		p.halt()
+	} else {
+		p.topologies()
+		p.configurations()
+		p.gtm()
+		p.bootstrap()
+		p.credentials()
+	}
 	p.operations(now)
 	p.rollout()
 	p.report(now)
@@ -162,7 +167,7 @@ func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, cla
 func (p *planner) gather() {
 	for _, n := range p.want.Nodes {
 		// The first instance of a node has the number 1; numbers are never reused.
-		x := node{Node: n, instance: naming.Instance(p.want.Name, n.Name, 1), claims: map[string]*corev1.PersistentVolumeClaim{}}
+		x := node{Node: n, instance: naming.Instance(p.want.Name, n.Name, 1), halted: p.halts(), claims: map[string]*corev1.PersistentVolumeClaim{}}
 		for i := range p.snap.Pods {
 			if p.snap.Pods[i].Name == x.instance {
 				x.pod = &p.snap.Pods[i]
@@ -238,6 +243,8 @@ func (n *node) why() string {
 	switch {
 	case n.refused != "" || n.held != "":
 		return n.refused + n.held
+	case n.pod == nil && n.halted:
+		return "the cluster is stopped"
 	case n.pod == nil:
 		return "its pod does not exist yet"
 	case n.pod.DeletionTimestamp != nil:
