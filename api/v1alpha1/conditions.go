@@ -36,6 +36,8 @@ const (
 	ReasonSecretMissing = "SecretMissing"
 	// ReasonVolumeRefused: a volume holds another cluster's data and is not touched.
 	ReasonVolumeRefused = "VolumeRefused"
+	// ReasonPaused: spec.paused is set, and the operator changes nothing; the message tells how it goes on.
+	ReasonPaused = "Paused"
 	// ReasonStopping: spec.stopped is set and pods are being taken away; the message of Ready names those that are left,
 	// that of Progressing the stage.
 	ReasonStopping = "Stopping"
@@ -105,6 +107,8 @@ const (
 	EventTopologySynced      = "TopologySynced"
 	EventTopologyDrift       = "TopologyDrift"
 	EventBootstrapped        = "Bootstrapped"
+	EventPaused              = "Paused"
+	EventResumed             = "Resumed"
 	EventStopping            = "Stopping"
 	EventStopped             = "Stopped"
 	EventStarting            = "Starting"

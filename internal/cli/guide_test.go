@@ -45,6 +45,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"falling":  falling,
 	"creating": creating,
 	"stopping": stopping, "starting": starting,
+	"pausing":       pausing,
 	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,
 }

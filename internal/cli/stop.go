@@ -59,6 +59,9 @@ func (a *app) turn(cmd *cobra.Command, do func(context.Context, *Kube, *v1alpha1
 			return fmt.Errorf("--timeout %s: allowed is more than 0", p.limit)
 		}
 		k, c, err := a.reach(cmd.Context(), argument(args, 0))
+		if err == nil {
+			err = attended(c)
+		}
 		if err != nil {
 			return err
 		}

@@ -138,8 +138,8 @@ func TestAStopTellsForWhichOperationItWaits(t *testing.T) {
 				Message: "the cluster is stopped when operation demo-op1 (AddNodes) has ended", LastTransitionTime: *ago(0),
 			})
 		})
-	})
-	d.want(1, []string{"\nthe cluster is stopped when operation demo-op1 (AddNodes) has ended\n"}, "stop", "--timeout", "2s")
+	}, func() { d.report(halting(v1alpha1.ReasonStopped, "the cluster is stopped", everyNode, nil)) })
+	d.want(0, []string{"\nthe cluster is stopped when operation demo-op1 (AddNodes) has ended\n"}, "stop")
 }
 
 func TestAStoppedClusterIsStartedAndFollowed(t *testing.T) {

@@ -18,6 +18,9 @@ import (
 
 // tellOthers says what a new operation will wait for.
 func (a *app) tellOthers(c *v1alpha1.AntDBCluster, earlier []v1alpha1.AntDBOperation) {
+	if c.Spec.Paused {
+		a.say("cluster %s is paused: it waits until the operator goes on (kubectl antdb resume %s)\n", c.Name, c.Name)
+	}
 	if c.Spec.Stopped {
 		a.say("cluster %s is stopped: it waits until the cluster is started (kubectl antdb start %s)\n", c.Name, c.Name)
 	}

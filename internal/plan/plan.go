@@ -128,6 +128,10 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 		p.refuse(now)
 		return p.plan
 	}
+	if want.Paused {
+		p.look(now)
+		return p.plan
+	}
 	p.members(now)
 	p.objects()
 	p.volumes()
@@ -152,7 +156,7 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 // Objects is the part of a plan that needs no answer of any instance: what to apply. It is carried out before instances
 // are asked, so that a pod that is missing never waits for others that are slow to answer.
 func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, claims, then []runtime.ApplyConfiguration) {
-	if len(snap.Findings) > 0 || snap.Held != "" {
+	if len(snap.Findings) > 0 || snap.Held != "" || want.Paused {
 		return nil, nil, nil
 	}
 	p := &planner{want: want, snap: snap, op: op}

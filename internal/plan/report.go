@@ -49,7 +49,7 @@ func (p *planner) report(now metav1.Time) {
 		v1alpha1.ConditionVolumesHealthy:       p.volumesHealthy(),
 	}
 	c[v1alpha1.ConditionReady] = p.ready(c)
-	if p.halts() {
+	if r := c[v1alpha1.ConditionReady].reason; r == v1alpha1.ReasonStopping || r == v1alpha1.ReasonStopped {
 		silence(c, c[v1alpha1.ConditionReady])
 	}
 	if c[v1alpha1.ConditionReady].status && s.FirstReady == nil {
@@ -97,6 +97,8 @@ func (p *planner) refuse(now metav1.Time) {
 
 func (p *planner) progressingCondition(ready condition) condition {
 	switch {
+	case p.want.Paused:
+		return p.paused()
 	case ready.reason == v1alpha1.ReasonStopped:
 		return no(v1alpha1.ReasonStopped, "nothing is changed while the cluster is stopped")
 	case p.stuck != "":
@@ -118,6 +120,8 @@ func (p *planner) progressingCondition(ready condition) condition {
 func (p *planner) phase(all map[string]condition) string {
 	ready, progress := all[v1alpha1.ConditionReady], all[v1alpha1.ConditionProgressing]
 	switch {
+	case p.want.Paused:
+		return "Paused"
 	case ready.reason == v1alpha1.ReasonStopped || ready.reason == v1alpha1.ReasonStopping:
 		return ready.reason
 	case ready.reason == v1alpha1.ReasonVolumeRefused:
@@ -235,6 +239,7 @@ func (p *planner) tell(all map[string]condition) {
 			p.event(true, reason, "%s", c.message)
 		}
 	}
+	p.tellOfPause(was(v1alpha1.ConditionProgressing))
 	p.tellOfNodes(before)
 	slices.SortStableFunc(p.plan.Events, func(a, b Event) int { return strings.Compare(a.Reason, b.Reason) })
 }

@@ -82,7 +82,10 @@ func (p *planner) stopped() (c condition, is bool) {
 			names = append(names, n.Name)
 		}
 	}
-	if len(names) > 0 {
+	switch {
+	case len(names) > 0 && p.want.Paused:
+		return condition{}, false
+	case len(names) > 0:
 		return no(v1alpha1.ReasonStopping, "the cluster is being stopped; there are still the pods of %s", strings.Join(names, ", ")), true
 	}
 	return no(v1alpha1.ReasonStopped, "the cluster is stopped, as spec.stopped says; its volumes, Services and Secrets are kept"), true

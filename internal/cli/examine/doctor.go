@@ -109,6 +109,9 @@ func (d *doctor) spec() {
 		d.add(Problem, "the operator has not looked at the latest spec", "it does not run, or is busy; nothing of the cluster is changed or repaired before it looks",
 			"kubectl -n antdb-system get deployment antdb-operator", "kubectl -n antdb-system logs deployment/antdb-operator --tail=50")
 	}
+	if c.Spec.Paused {
+		d.add(Note, "the operator leaves the cluster alone", "spec.paused is set; nothing of the cluster is changed or repaired meanwhile", "kubectl antdb resume "+c.Name)
+	}
 	reason, message, bad := d.condition(v1alpha1.ConditionReady)
 	edit := "kubectl edit antdbcluster " + c.Name
 	switch {

@@ -53,7 +53,7 @@ func phaseTone(phase string) string {
 	switch phase {
 	case "Ready":
 		return green
-	case "Creating", "Updating", "New", "Stopping", "Stopped", "Starting":
+	case "Creating", "Updating", "New", "Stopping", "Stopped", "Starting", "Paused":
 		return yellow
 	}
 	return red
@@ -257,7 +257,8 @@ func (s Style) conditions(l *lines, c *v1alpha1.AntDBCluster) {
 	for _, d := range c.Status.Conditions {
 		progressing := d.Type == v1alpha1.ConditionProgressing
 		halted := d.Reason == v1alpha1.ReasonStopped || d.Reason == v1alpha1.ReasonStopping
-		if progressing != (d.Status == metav1.ConditionTrue) || halted && !progressing && d.Type != v1alpha1.ConditionReady {
+		fine := progressing != (d.Status == metav1.ConditionTrue) && d.Reason != v1alpha1.ReasonPaused
+		if fine || halted && !progressing && d.Type != v1alpha1.ConditionReady {
 			continue
 		}
 		l.add()
@@ -284,6 +285,8 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 				}
 			}
 		}
+	case v1alpha1.ReasonPaused:
+		return "kubectl antdb resume " + c.Name
 	case v1alpha1.ReasonStopped:
 		return "kubectl antdb start " + c.Name
 	case v1alpha1.ReasonStopPending:
