@@ -133,6 +133,17 @@ type AntDBClusterSpec struct {
 	// +optional
 	Retention *metav1.Duration `json:"retention,omitempty"`
 
+	// Paused makes the operator leave the cluster alone: it looks and reports, applies no object, takes no action, and leads no
+	// AntDBOperation on. Databases go on, and so do their instance managers. Deleting the cluster still works.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// Stopped takes the pods of the cluster away: those of the coordinators first, then the datanodes', then gc's. Volumes,
+	// Services and Secrets stay, and so does whatever is on the volumes. Taken back, it makes all pods anew. An
+	// AntDBOperation that has begun ends first; those that have not wait.
+	// +optional
+	Stopped bool `json:"stopped,omitempty"`
+
 	// OperationHistoryLimit is how many AntDBOperations of this cluster that have ended are kept. Older ones are deleted,
 	// none before it was ended for 5 minutes, and never one that decides what the operator does next.
 	// +kubebuilder:default=10

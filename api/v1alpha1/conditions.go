@@ -36,6 +36,17 @@ const (
 	ReasonSecretMissing = "SecretMissing"
 	// ReasonVolumeRefused: a volume holds another cluster's data and is not touched.
 	ReasonVolumeRefused = "VolumeRefused"
+	// ReasonPaused: spec.paused is set, and the operator changes nothing; the message tells how it goes on.
+	ReasonPaused = "Paused"
+	// ReasonStopping: spec.stopped is set and pods are being taken away; the message of Ready names those that are left,
+	// that of Progressing the stage.
+	ReasonStopping = "Stopping"
+	// ReasonStopped: spec.stopped is set, and no pod is left.
+	ReasonStopped = "Stopped"
+	// ReasonStopPending: spec.stopped is set, and an AntDBOperation must end first.
+	ReasonStopPending = "StopPending"
+	// ReasonStarting: the cluster was stopped and has not been Ready since.
+	ReasonStarting = "Starting"
 	// ReasonStable: nothing is being changed.
 	ReasonStable = "Stable"
 	// ReasonRestarting: servers are being restarted one at a time.
@@ -96,6 +107,11 @@ const (
 	EventTopologySynced      = "TopologySynced"
 	EventTopologyDrift       = "TopologyDrift"
 	EventBootstrapped        = "Bootstrapped"
+	EventPaused              = "Paused"
+	EventResumed             = "Resumed"
+	EventStopping            = "Stopping"
+	EventStopped             = "Stopped"
+	EventStarting            = "Starting"
 	EventNodeRestarted       = "NodeRestarted"
 	EventRestarting          = "Restarting"
 	EventPodCreated          = "PodCreated"

@@ -41,7 +41,7 @@ marks those of which another value waits for a restart.`,
 	cmd.Flags().BoolVar(&all, "all", false, "those with the engine's default too")
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), named)
+		k, c, err := a.reachServers(cmd.Context(), named)
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ manager. postgresql.conf was made by initdb and includes antdb.conf.`,
 	}
 	cmd.Flags().StringVar(&named, "cluster", "", "the cluster, where the namespace has several")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := a.reach(cmd.Context(), named)
+		k, c, err := a.reachServers(cmd.Context(), named)
 		if err != nil {
 			return err
 		}

@@ -206,19 +206,8 @@ func (a *app) awaitReady(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster,
 	if !wait {
 		return nil
 	}
-	m := making{key: client.ObjectKeyFromObject(c), generation: c.Generation, began: a.Now()}
-	l := live{
-		sources: []client.ObjectList{&v1alpha1.AntDBClusterList{}},
-		options: []client.ListOption{client.InNamespace(c.Namespace)},
-		done:    m.done,
-		limit:   limit,
-		late:    func(s *scene) error { return m.late(s, limit) },
-		goesOn:  fmt.Sprintf("the operator goes on with it. Follow it again:  kubectl antdb status %s -w", c.Name),
-	}
-	if !quiet {
-		l.frame, l.tell = m.frame, m.tell
-	}
-	if err := a.follow(ctx, k, l); err != nil || quiet {
+	m := making{key: client.ObjectKeyFromObject(c), generation: c.Generation, began: a.Now(), goal: v1alpha1.ConditionReady}
+	if err := a.followNodes(ctx, k, &m, m.done, limit, quiet); err != nil || quiet {
 		return err
 	}
 	a.tellReady(c, a.Now().Sub(m.began))

@@ -40,9 +40,13 @@ type inquiry struct {
 	holders bool
 }
 
-// examine finds the cluster and finds out facts about it.
+// examine finds the cluster and finds out facts about it. Of one that is stopped there are only its objects to look at.
 func (a *app) examine(ctx context.Context, name string, want inquiry) (*v1alpha1.AntDBCluster, *examine.Facts, error) {
-	k, c, err := a.reach(ctx, name)
+	find := a.reachServers
+	if want.objects {
+		find = a.reach
+	}
+	k, c, err := find(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,6 +61,9 @@ func (k *Kube) examine(ctx context.Context, c *v1alpha1.AntDBCluster, now time.T
 		if err := k.objects(ctx, c, f); err != nil {
 			return nil, err
 		}
+	}
+	if examine.Halted(c) == v1alpha1.ReasonStopped {
+		return f, nil
 	}
 	asker := ""
 	if want.services {

@@ -42,8 +42,11 @@ var scenes = map[string]func(*testing.T) *desk{
 	"inside":   inside,
 	"reported": reported,
 	"sound":    sound, "gc-gone": gcGone, "cut-off": cutOff,
-	"falling":       falling,
-	"creating":      creating,
+	"falling":  falling,
+	"creating": creating,
+	"stopping": stopping, "starting": starting,
+	"pausing":       pausing,
+	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,
 }
 

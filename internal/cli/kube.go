@@ -18,6 +18,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
@@ -56,6 +57,28 @@ func (a *app) reach(ctx context.Context, name string) (*Kube, *v1alpha1.AntDBClu
 	}
 	c, err := k.cluster(ctx, name)
 	return k, c, err
+}
+
+// reachServers finds a cluster whose servers are to be asked.
+func (a *app) reachServers(ctx context.Context, name string) (*Kube, *v1alpha1.AntDBCluster, error) {
+	k, c, err := a.reach(ctx, name)
+	if err == nil {
+		err = halted(c)
+	}
+	return k, c, err
+}
+
+// halted is the error of whoever needs servers of a cluster that is stopped; nil if it is not.
+func halted(c *v1alpha1.AntDBCluster) error {
+	switch reason := examine.Halted(c); {
+	case reason == "":
+		return nil
+	case !c.Spec.Stopped:
+		return fmt.Errorf("cluster %s is about to start: kubectl antdb status %s -w shows how far it is", c.Name, c.Name)
+	case reason == v1alpha1.ReasonStopping:
+		return fmt.Errorf("cluster %s is being stopped; kubectl antdb start %s starts it again", c.Name, c.Name)
+	}
+	return fmt.Errorf("cluster %s is stopped; kubectl antdb start %s starts it", c.Name, c.Name)
 }
 
 // cluster finds the cluster that is meant: the named one, or the only one of the namespace.

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/cli/view"
 )
 
@@ -49,6 +50,9 @@ With -f new lines are shown as they come.`,
 		k, c, err := a.reach(cmd.Context(), named)
 		if err != nil {
 			return err
+		}
+		if examine.Halted(c) == v1alpha1.ReasonStopped {
+			return halted(c)
 		}
 		options := corev1.PodLogOptions{Follow: following, Previous: previous}
 		if tail >= 0 {

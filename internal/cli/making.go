@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -12,16 +13,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 	"github.com/antdb-operator/antdb-operator/internal/cli/view"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
-// making follows a cluster that is being made.
+// making follows the nodes of a cluster that is being made, stopped or started.
 type making struct {
 	key        client.ObjectKey
 	generation int64
 	began      time.Time
+	goal       string // Ready or Stopped
 	nodes      []view.NodeProgress
+	told       string // what the cluster waits for
 }
 
 func (m *making) frame(s view.Style, now *scene) string {
@@ -39,7 +43,12 @@ func (m *making) tell(s view.Style, c *v1alpha1.AntDBCluster) []string {
 	}
 	before := m.nodes
 	m.nodes = view.Progress(before, c, s.Now)
-	return view.ProgressChanges(s, m.began, before, m.nodes)
+	told := view.ProgressChanges(s, m.began, before, m.nodes)
+	if d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionProgressing); d != nil && d.Reason == v1alpha1.ReasonStopPending && d.Message != m.told {
+		m.told = d.Message
+		told = append(told, m.told)
+	}
+	return told
 }
 
 // hopeless are reasons for which a cluster does not become Ready before somebody acts.
@@ -51,10 +60,12 @@ var hopeless = map[string]bool{
 // done tells whether the cluster is Ready, or cannot become it.
 func (m *making) done(now *scene) (bool, error) {
 	c := now.clusters[m.key]
-	if c == nil {
+	switch {
+	case c == nil:
 		return false, errors.New("the cluster was deleted")
-	}
-	if c.Status.ObservedGeneration < m.generation {
+	case c.Spec.Stopped:
+		return false, fmt.Errorf("cluster %s is to be stopped (spec.stopped): kubectl antdb start %s starts it", c.Name, c.Name)
+	case c.Status.ObservedGeneration < m.generation:
 		return false, nil
 	}
 	for _, d := range c.Status.Conditions {
@@ -65,7 +76,25 @@ func (m *making) done(now *scene) (bool, error) {
 	return meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady), nil
 }
 
-// late tells why the cluster is not Ready yet.
+// stopped tells whether the cluster is stopped, or will not be.
+func (m *making) stopped(now *scene) (bool, error) {
+	c := now.clusters[m.key]
+	switch {
+	case c == nil:
+		return false, errors.New("the cluster was deleted")
+	case !c.Spec.Stopped:
+		return false, fmt.Errorf("cluster %s: somebody has it started again", c.Name)
+	case c.Status.ObservedGeneration < m.generation:
+		return false, nil
+	}
+	d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+	if d != nil && d.Reason == v1alpha1.ReasonInvalidSpec {
+		return false, fmt.Errorf("cluster %s: %s: %s", c.Name, d.Reason, d.Message)
+	}
+	return examine.Halted(c) == v1alpha1.ReasonStopped, nil
+}
+
+// late tells why the cluster is not where it shall be yet.
 func (m *making) late(now *scene, limit time.Duration) error {
 	why := "the operator has not looked at it yet: is it installed? kubectl antdb version tells"
 	if c := now.clusters[m.key]; c != nil {
@@ -73,8 +102,24 @@ func (m *making) late(now *scene, limit time.Duration) error {
 			why = ready.Message
 		}
 	}
-	return fmt.Errorf("cluster %s is not Ready after %s: %s\nThe operator goes on with it; what is wrong and what to do:  kubectl antdb doctor %s",
-		m.key.Name, view.Span(limit), why, m.key.Name)
+	return fmt.Errorf("cluster %s is not %s after %s: %s\nThe operator goes on with it; what is wrong and what to do:  kubectl antdb doctor %s",
+		m.key.Name, m.goal, view.Span(limit), why, m.key.Name)
+}
+
+// followNodes follows the nodes of a cluster until it is where it shall be. A quiet one tells nothing on the way.
+func (a *app) followNodes(ctx context.Context, k *Kube, m *making, done func(*scene) (bool, error), limit time.Duration, quiet bool) error {
+	l := live{
+		sources: []client.ObjectList{&v1alpha1.AntDBClusterList{}},
+		options: []client.ListOption{client.InNamespace(m.key.Namespace)},
+		done:    done,
+		limit:   limit,
+		late:    func(s *scene) error { return m.late(s, limit) },
+		goesOn:  fmt.Sprintf("the operator goes on with it. Follow it again:  kubectl antdb status %s -w", m.key.Name),
+	}
+	if !quiet {
+		l.frame, l.tell = m.frame, m.tell
+	}
+	return a.follow(ctx, k, l)
 }
 
 // tellReady says how applications reach a cluster that is Ready.

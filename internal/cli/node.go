@@ -99,7 +99,7 @@ func (a *app) add(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, o *add
 		return err
 	}
 	a.say("cluster %s: %ss %d → %d\n", c.Name, o.what, from, *count(c, o.what))
-	a.tellOthers(earlier)
+	a.tellOthers(c, earlier)
 	if !o.wait {
 		a.say("follow it:  kubectl antdb operations -w\n")
 		return nil
@@ -206,7 +206,7 @@ for a while after that, so that nothing is lost by a mistake.`,
 			return err
 		}
 		a.say("operation %s made; cluster %s: %ss → %d\n", o.Name, c.Name, r.role, *count(c, r.role))
-		a.tellOthers(earlier)
+		a.tellOthers(c, earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}
 	return cmd
@@ -261,7 +261,7 @@ kubectl antdb rebalance gives them rows again.`,
 			return err
 		}
 		a.say("operation %s made: rows of %s are moved to the other datanodes\n", o.Name, strings.Join(args, ", "))
-		a.tellOthers(earlier)
+		a.tellOthers(c, earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}
 	return cmd

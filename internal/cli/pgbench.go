@@ -65,7 +65,7 @@ runs, and drops them. What follows -- is given to pgbench. Ctrl-C leaves the Job
 		if b.scale < 1 || b.clients < 1 || b.seconds < time.Second {
 			return errors.New("--scale, --clients: allowed is 1 or more; --time: 1s or more")
 		}
-		k, c, err := a.reach(cmd.Context(), argument(own, 0))
+		k, c, err := a.reachServers(cmd.Context(), argument(own, 0))
 		if err != nil {
 			return err
 		}

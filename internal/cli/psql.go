@@ -31,12 +31,8 @@ psql runs in the node's pod and connects through its socket. What follows -- is 
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		own, rest := split(cmd, args)
-		k, err := a.connect()
-		if err != nil {
-			return err
-		}
 		named, node := clusterAndNode(own)
-		c, err := k.cluster(cmd.Context(), named)
+		k, c, err := a.reachServers(cmd.Context(), named)
 		if err != nil {
 			return err
 		}

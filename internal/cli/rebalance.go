@@ -66,7 +66,7 @@ With --plan nothing is moved: it tells what would be, and about how long that ta
 			return err
 		}
 		a.say("operation %s made: tables of %s are spread over all datanodes\n", o.Name, c.Name)
-		a.tellOthers(earlier)
+		a.tellOthers(c, earlier)
 		return a.awaitOrTell(cmd.Context(), k, o, wait)
 	}
 	return cmd

@@ -40,7 +40,7 @@ Each datanode is asked for its tables. Rows are estimates from its statistics, b
 		if limit < 0 {
 			return fmt.Errorf("--limit %d: allowed is 0 or more", limit)
 		}
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
+		k, c, err := a.reachServers(cmd.Context(), argument(args, 0))
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ application counts on its coordinator and on each datanode that it touches.`,
 		case limit < 0:
 			return fmt.Errorf("--limit %d: allowed is 0 or more", limit)
 		}
-		k, c, err := a.reach(cmd.Context(), argument(args, 0))
+		k, c, err := a.reachServers(cmd.Context(), argument(args, 0))
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,13 @@ import (
 )
 
 // tellOthers says what a new operation will wait for.
-func (a *app) tellOthers(earlier []v1alpha1.AntDBOperation) {
+func (a *app) tellOthers(c *v1alpha1.AntDBCluster, earlier []v1alpha1.AntDBOperation) {
+	if c.Spec.Paused {
+		a.say("cluster %s is paused: it waits until the operator goes on (kubectl antdb resume %s)\n", c.Name, c.Name)
+	}
+	if c.Spec.Stopped {
+		a.say("cluster %s is stopped: it waits until the cluster is started (kubectl antdb start %s)\n", c.Name, c.Name)
+	}
 	for i := range earlier {
 		if !view.Ended(&earlier[i]) {
 			a.say("it waits for operation %s, since one runs at a time\n", earlier[i].Name)

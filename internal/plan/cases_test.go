@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -134,6 +135,7 @@ func before(c *v1alpha1.AntDBCluster, kind string) (v1alpha1.AntDBClusterStatus,
 		"": nil, "none": nil,
 		"creating": {All: seen{Pod: "absent", Claim: "absent"}},
 		"ready":    {All: seen{Bootstrap: "Done"}},
+		"stopped":  {All: seen{Pod: "absent"}},
 	}
 	first, known := o[kind]
 	if !known {
@@ -142,17 +144,29 @@ func before(c *v1alpha1.AntDBCluster, kind string) (v1alpha1.AntDBClusterStatus,
 	if first == nil {
 		return v1alpha1.AntDBClusterStatus{}, nil
 	}
-	status, _, err := settle(c, first)
+	if kind != "stopped" {
+		status, _, err := settle(c, first, v1alpha1.AntDBClusterStatus{})
+		return status, err
+	}
+	c = c.DeepCopy()
+	c.Spec.Stopped = false
+	ready, err := before(c, "ready")
+	if err != nil {
+		return ready, err
+	}
+	c.Spec.Stopped = true
+	status, _, err := settle(c, first, ready)
 	return status, err
 }
 
 // settle plans over the same observation until the status stays as it is.
-func settle(c *v1alpha1.AntDBCluster, o *observed) (v1alpha1.AntDBClusterStatus, plan.Plan, error) {
+func settle(c *v1alpha1.AntDBCluster, o *observed, status v1alpha1.AntDBClusterStatus) (v1alpha1.AntDBClusterStatus, plan.Plan, error) {
 	want := spec.Resolve(c)
 	snap, err := o.snapshot(&want)
 	if err != nil {
 		return v1alpha1.AntDBClusterStatus{}, plan.Plan{}, err
 	}
+	snap.Status = status
 	var p plan.Plan
 	for range 5 {
 		p = plan.Cluster(&want, snap, operator, now)
@@ -187,6 +201,9 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 	for _, m := range p.Status.Members {
 		if m.State != v1alpha1.MemberActive {
 			fmt.Fprintf(&b, "member %s is %s\n", m.Name, m.State)
+		}
+		if m.DownSince != nil {
+			fmt.Fprintf(&b, "member %s is down since %s\n", m.Name, m.DownSince.Format(time.TimeOnly))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {

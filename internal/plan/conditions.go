@@ -52,6 +52,8 @@ func conditionOf(all []metav1.Condition, kind string) last {
 	return last{}
 }
 
+func (l last) is(reason string) bool { return l.Condition != nil && l.Reason == reason }
+
 func (l last) isTrue() bool { return l.Condition != nil && l.Status == metav1.ConditionTrue }
 
 // once tells whether the cluster has been Ready before.
@@ -237,9 +239,15 @@ func (p *planner) ready(others map[string]condition) condition {
 			down.add(n.why(), n.Name)
 		}
 	}
+	if c, is := p.stopped(); is {
+		return c
+	}
 	waiting := v1alpha1.ReasonNodesNotServing
-	if !p.once() {
+	switch {
+	case !p.once():
 		waiting = v1alpha1.ReasonCreating
+	case p.starting():
+		waiting = v1alpha1.ReasonStarting
 	}
 	switch {
 	case len(p.snap.MissingSecrets) > 0:

@@ -18,9 +18,11 @@ import (
 // when Kubernetes has not found its pod ready either, which it does some time after the pod's host was lost.
 func (n *node) dead() bool { return !n.running() && (n.pod == nil || !podReady(n.pod)) }
 
-// noteDown writes down since when a coordinator is down, where that matters, and forgets it when it is back.
+// noteDown writes down since when a coordinator is down, where that matters, and forgets it when it is back. The time in
+// which the cluster is stopped does not count, nor that in which it starts, before gc goes on without who is missing.
 func (p *planner) noteDown(m v1alpha1.MemberStatus, n *node, now metav1.Time) v1alpha1.MemberStatus {
-	counts := p.want.EvictAfter != nil && p.once() && n != nil && n.Role == antdb.RoleCoordinator && m.State == v1alpha1.MemberActive
+	stopped := p.halts() || p.starting() && !p.node(antdb.GTMNode).serving()
+	counts := p.want.EvictAfter != nil && p.once() && !stopped && n != nil && n.Role == antdb.RoleCoordinator && m.State == v1alpha1.MemberActive
 	switch {
 	case !counts || !n.dead():
 		m.DownSince = nil

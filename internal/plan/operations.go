@@ -34,9 +34,20 @@ func (p *planner) operations(now metav1.Time) {
 	}
 	p.forget(now)
 	queue := operation.Queue(p.snap.Operations)
-	if p.operating != nil {
+	switch {
+	case p.operating != nil:
+		if p.want.Stopped {
+			p.progressing(v1alpha1.ReasonStopPending, "the cluster is stopped when operation %s (%s) has ended", p.operating.Name, p.operating.Spec.Type)
+		}
 		p.operate(now)
 		p.wait(queue, "waits for "+p.operating.Name+" to end")
+		return
+	case p.halts():
+		for _, op := range queue {
+			if !p.withdrawn(op, now) {
+				p.wait([]*v1alpha1.AntDBOperation{op}, "waits until the cluster is started: it is stopped, as spec.stopped says")
+			}
+		}
 		return
 	}
 	if !slices.ContainsFunc(queue, func(op *v1alpha1.AntDBOperation) bool { return op.Spec.Type == v1alpha1.OperationEvictNodes }) && p.evict(now) {
@@ -139,19 +150,31 @@ func (p *planner) behind(n *node) string {
 	}
 }
 
+// ended writes down how an operation ended, or that it begins.
+func (p *planner) ended(op *v1alpha1.AntDBOperation, s v1alpha1.AntDBOperationStatus, e operation.Event) {
+	p.plan.Operations[op.Name] = s
+	p.event(e.Warning, e.Reason, "%s", e.Message)
+	p.again(lookSoon)
+}
+
+// withdrawn ends an operation that was cancelled or deleted before it began.
+func (p *planner) withdrawn(op *v1alpha1.AntDBOperation, now metav1.Time) bool {
+	if !op.Spec.Cancel && op.DeletionTimestamp == nil {
+		return false
+	}
+	const why = "cancelled before it began"
+	p.ended(op, v1alpha1.AntDBOperationStatus{Phase: v1alpha1.OperationCancelled, Message: why, EndedAt: &now},
+		operation.Event{Reason: v1alpha1.EventOperationCancelled, Message: op.Name + ": " + why})
+	return true
+}
+
 // next begins the first operation of the queue, or says why it cannot begin yet.
 func (p *planner) next(queue []*v1alpha1.AntDBOperation, now metav1.Time) {
 	op := queue[0]
-	end := func(s v1alpha1.AntDBOperationStatus, e operation.Event) {
-		p.plan.Operations[op.Name] = s
-		p.event(e.Warning, e.Reason, "%s", e.Message)
-		p.again(lookSoon)
-	}
-	if op.Spec.Cancel || op.DeletionTimestamp != nil {
-		end(v1alpha1.AntDBOperationStatus{Phase: v1alpha1.OperationCancelled, Message: "cancelled before it began", EndedAt: &now},
-			operation.Event{Reason: v1alpha1.EventOperationCancelled, Message: op.Name + ": cancelled before it began"})
+	if p.withdrawn(op, now) {
 		return
 	}
+	end := func(s v1alpha1.AntDBOperationStatus, e operation.Event) { p.ended(op, s, e) }
 	if operation.Unwanted(op, p.want, p.plan.Status.Members) {
 		end(v1alpha1.AntDBOperationStatus{Phase: v1alpha1.OperationCancelled, Message: "the counts have changed before it began", EndedAt: &now},
 			operation.Event{Reason: v1alpha1.EventOperationCancelled, Message: op.Name + ": the counts have changed before it began"})

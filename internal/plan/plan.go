@@ -95,6 +95,7 @@ type node struct {
 	claims   map[string]*corev1.PersistentVolumeClaim // by naming.VolumeData or naming.VolumeWAL
 	refused  string                                   // why its volumes are not touched, until somebody acts
 	held     string                                   // what of an earlier cluster must go first, which it does by itself
+	halted   bool                                     // the cluster is stopped, or about to be
 }
 
 // planner carries one computation of a plan.
@@ -127,16 +128,24 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 		p.refuse(now)
 		return p.plan
 	}
+	if want.Paused {
+		p.look(now)
+		return p.plan
+	}
 	p.members(now)
 	p.objects()
 	p.volumes()
 	p.pods()
 	p.remnants()
-	p.topologies()
-	p.configurations()
-	p.gtm()
-	p.bootstrap()
-	p.credentials()
+	if p.halts() {
+		p.halt()
+	} else {
+		p.topologies()
+		p.configurations()
+		p.gtm()
+		p.bootstrap()
+		p.credentials()
+	}
 	p.operations(now)
 	p.rollout()
 	p.report(now)
@@ -147,7 +156,7 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 // Objects is the part of a plan that needs no answer of any instance: what to apply. It is carried out before instances
 // are asked, so that a pod that is missing never waits for others that are slow to answer.
 func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, claims, then []runtime.ApplyConfiguration) {
-	if len(snap.Findings) > 0 || snap.Held != "" {
+	if len(snap.Findings) > 0 || snap.Held != "" || want.Paused {
 		return nil, nil, nil
 	}
 	p := &planner{want: want, snap: snap, op: op}
@@ -162,7 +171,7 @@ func Objects(want *spec.Cluster, snap *Snapshot, op render.Operator) (first, cla
 func (p *planner) gather() {
 	for _, n := range p.want.Nodes {
 		// The first instance of a node has the number 1; numbers are never reused.
-		x := node{Node: n, instance: naming.Instance(p.want.Name, n.Name, 1), claims: map[string]*corev1.PersistentVolumeClaim{}}
+		x := node{Node: n, instance: naming.Instance(p.want.Name, n.Name, 1), halted: p.halts(), claims: map[string]*corev1.PersistentVolumeClaim{}}
 		for i := range p.snap.Pods {
 			if p.snap.Pods[i].Name == x.instance {
 				x.pod = &p.snap.Pods[i]
@@ -238,6 +247,8 @@ func (n *node) why() string {
 	switch {
 	case n.refused != "" || n.held != "":
 		return n.refused + n.held
+	case n.pod == nil && n.halted:
+		return "the cluster is stopped"
 	case n.pod == nil:
 		return "its pod does not exist yet"
 	case n.pod.DeletionTimestamp != nil:

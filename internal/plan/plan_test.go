@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 	"github.com/antdb-operator/antdb-operator/internal/plan"
@@ -32,7 +33,7 @@ func TestASettledClusterGetsAnEmptyPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := &observed{All: seen{Bootstrap: "Done"}}
-	status, p, err := settle(c, o)
+	status, p, err := settle(c, o, v1alpha1.AntDBClusterStatus{})
 	if err != nil {
 		t.Fatal(err)
 	}

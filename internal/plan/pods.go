@@ -79,10 +79,10 @@ func (p *planner) pods() {
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		switch {
-		case n.refused != "" || n.held != "" || !n.Runs():
+		case n.refused != "" || n.held != "" || !n.Runs() || p.halts():
 		case n.pod == nil:
 			p.plan.Then = append(p.plan.Then, render.Pod(p.want, n.Node, n.instance, p.op, p.snap.Secrets))
-			if p.once() && n.Counts() {
+			if p.once() && n.Counts() && !p.starting() {
 				p.did(v1alpha1.EventPodCreated, "%s: pod %s is made anew", n.Name, n.instance)
 			}
 		case !p.ours(n.pod):

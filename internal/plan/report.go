@@ -15,6 +15,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 	"github.com/antdb-operator/antdb-operator/internal/render"
 )
@@ -48,6 +49,9 @@ func (p *planner) report(now metav1.Time) {
 		v1alpha1.ConditionVolumesHealthy:       p.volumesHealthy(),
 	}
 	c[v1alpha1.ConditionReady] = p.ready(c)
+	if r := c[v1alpha1.ConditionReady].reason; r == v1alpha1.ReasonStopping || r == v1alpha1.ReasonStopped {
+		silence(c, c[v1alpha1.ConditionReady])
+	}
 	if c[v1alpha1.ConditionReady].status && s.FirstReady == nil {
 		s.FirstReady = &now
 	}
@@ -93,12 +97,18 @@ func (p *planner) refuse(now metav1.Time) {
 
 func (p *planner) progressingCondition(ready condition) condition {
 	switch {
+	case p.want.Paused:
+		return p.paused()
+	case ready.reason == v1alpha1.ReasonStopped:
+		return no(v1alpha1.ReasonStopped, "nothing is changed while the cluster is stopped")
 	case p.stuck != "":
 		return no(v1alpha1.ReasonOperationFailed, "%s", p.stuck)
 	case p.progress != nil:
 		return condition{status: true, reason: p.progress.reason, message: p.progress.message}
 	case !ready.status && !p.once():
 		return yes(v1alpha1.ReasonCreating, "%s", ready.message)
+	case !ready.status && p.starting():
+		return yes(v1alpha1.ReasonStarting, "%s", ready.message)
 	}
 	if what := p.ahead(); what != "" {
 		return yes(v1alpha1.ReasonOperationPending, "%s", what)
@@ -110,6 +120,10 @@ func (p *planner) progressingCondition(ready condition) condition {
 func (p *planner) phase(all map[string]condition) string {
 	ready, progress := all[v1alpha1.ConditionReady], all[v1alpha1.ConditionProgressing]
 	switch {
+	case p.want.Paused:
+		return "Paused"
+	case ready.reason == v1alpha1.ReasonStopped || ready.reason == v1alpha1.ReasonStopping:
+		return ready.reason
 	case ready.reason == v1alpha1.ReasonVolumeRefused:
 		return "Refused"
 	case ready.status && progress.status:
@@ -118,6 +132,8 @@ func (p *planner) phase(all map[string]condition) string {
 		return "Ready"
 	case !p.once():
 		return "Creating"
+	case p.starting():
+		return "Starting"
 	case all[v1alpha1.ConditionGTMAvailable].reason == v1alpha1.ReasonGTMWaitsForNodes:
 		return "GTMWaiting"
 	case progress.status && progress.reason != v1alpha1.ReasonOperationPending: // which may wait for what is broken
@@ -136,7 +152,10 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 		}
 	}
 	i := v1alpha1.InstanceStatus{Name: n.instance, Role: naming.InstancePrimary, State: "Pending", Volumes: p.volumesOf(n)}
-	if n.pod != nil {
+	switch {
+	case n.pod == nil && n.halted:
+		i.State = string(instanceapi.StateStopped)
+	case n.pod != nil:
 		i.Host, i.PodIP, i.Ready = n.pod.Spec.NodeName, n.pod.Status.PodIP, podReady(n.pod)
 	}
 	if i.Serving = n.serving(); !i.Serving {
@@ -194,7 +213,9 @@ func grows(n *node, name string) bool {
 func (p *planner) tell(all map[string]condition) {
 	before := p.snap.Status
 	was := func(kind string) last { return conditionOf(before.Conditions, kind) }
-	p.tellOfReady(was(v1alpha1.ConditionReady), all[v1alpha1.ConditionReady])
+	if !p.tellOfStop(was(v1alpha1.ConditionReady), was(v1alpha1.ConditionProgressing), all) {
+		p.tellOfReady(was(v1alpha1.ConditionReady), all[v1alpha1.ConditionReady])
+	}
 	for kind, reason := range map[string]string{
 		v1alpha1.ConditionTopologySynced:       v1alpha1.EventTopologySynced,
 		v1alpha1.ConditionBootstrapped:         v1alpha1.EventBootstrapped,
@@ -211,10 +232,14 @@ func (p *planner) tell(all map[string]condition) {
 		v1alpha1.ConditionBootstrapped:         v1alpha1.ReasonBootstrapFailed,
 	} {
 		c, last := all[kind], was(kind)
+		if reason == v1alpha1.ReasonGTMWaitsForNodes && p.starting() {
+			continue // all nodes are on their way to it
+		}
 		if c.reason == reason && (last.Condition == nil || last.Reason != reason || last.Message != c.message) {
 			p.event(true, reason, "%s", c.message)
 		}
 	}
+	p.tellOfPause(was(v1alpha1.ConditionProgressing))
 	p.tellOfNodes(before)
 	slices.SortStableFunc(p.plan.Events, func(a, b Event) int { return strings.Compare(a.Reason, b.Reason) })
 }
@@ -232,9 +257,10 @@ func (p *planner) tellOfReady(last last, ready condition) {
 	}
 }
 
-// tellOfNodes tells of single nodes that went and came back, once the cluster has been Ready.
+// tellOfNodes tells of single nodes that went and came back, once the cluster has been Ready. When all go or come, that is
+// told as a whole.
 func (p *planner) tellOfNodes(before v1alpha1.AntDBClusterStatus) {
-	if !p.once() {
+	if !p.once() || p.halts() || p.starting() {
 		return
 	}
 	for _, old := range before.Nodes {

@@ -26,7 +26,7 @@ type due struct {
 // starts while one is missing stops the whole cluster.
 func (p *planner) rollout() {
 	all := p.dues()
-	if len(all) == 0 {
+	if len(all) == 0 || p.halts() {
 		return
 	}
 	d := chosen(all)

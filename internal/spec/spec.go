@@ -26,10 +26,12 @@ import (
 type Cluster struct {
 	Name, Namespace, UID string
 	Generation           int64
-	Addressing           v1alpha1.Addressing
-	PullPolicy           corev1.PullPolicy
-	PullSecrets          []corev1.LocalObjectReference
-	EngineUser           int64
+	// Paused leaves everything as it is, Stopped takes all pods away.
+	Paused, Stopped bool
+	Addressing      v1alpha1.Addressing
+	PullPolicy      corev1.PullPolicy
+	PullSecrets     []corev1.LocalObjectReference
+	EngineUser      int64
 	// SuperuserSecret and ApplicationSecret name the Secrets in use; Given tells that the user made it.
 	SuperuserSecret        string
 	SuperuserSecretGiven   bool
@@ -110,6 +112,8 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 	s := &c.Spec
 	out := Cluster{
 		Name: c.Name, Namespace: c.Namespace, UID: string(c.UID), Generation: c.Generation,
+		Paused:           s.Paused,
+		Stopped:          s.Stopped,
 		Addressing:       or(s.Addressing, v1alpha1.AddressingDNS),
 		PullPolicy:       or(s.ImagePullPolicy, corev1.PullIfNotPresent),
 		PullSecrets:      s.ImagePullSecrets,

@@ -53,6 +53,10 @@ func (d *doctor) add(w Weight, what, why string, run ...string) {
 func Diagnose(f *Facts) []Finding {
 	d := &doctor{Facts: f}
 	d.spec()
+	if Halted(f.Cluster) != "" {
+		d.halted()
+		return d.found
+	}
 	d.pods()
 	d.gtm()
 	d.cutOff()
@@ -105,6 +109,9 @@ func (d *doctor) spec() {
 		d.add(Problem, "the operator has not looked at the latest spec", "it does not run, or is busy; nothing of the cluster is changed or repaired before it looks",
 			"kubectl -n antdb-system get deployment antdb-operator", "kubectl -n antdb-system logs deployment/antdb-operator --tail=50")
 	}
+	if c.Spec.Paused {
+		d.add(Note, "the operator leaves the cluster alone", "spec.paused is set; nothing of the cluster is changed or repaired meanwhile", "kubectl antdb resume "+c.Name)
+	}
 	reason, message, bad := d.condition(v1alpha1.ConditionReady)
 	edit := "kubectl edit antdbcluster " + c.Name
 	switch {
@@ -123,6 +130,16 @@ func (d *doctor) spec() {
 		d.explain(v1alpha1.ConditionBootstrapped)
 		d.add(Problem, "a statement of spec.bootstrap was refused", message, "kubectl antdb psql "+c.Name+"   # repair what the statement needs; it is tried again")
 	}
+}
+
+// halted tells that nothing runs that could be wrong.
+func (d *doctor) halted() {
+	_, message, _ := d.condition(v1alpha1.ConditionReady)
+	if Halted(d.Cluster) == v1alpha1.ReasonStopping {
+		d.add(Note, "the cluster is being stopped", message, "kubectl antdb status "+d.Cluster.Name+" -w")
+		return
+	}
+	d.add(Note, "the cluster is stopped", message, "kubectl antdb start "+d.Cluster.Name)
 }
 
 func (d *doctor) explain(kind string) { d.explained = append(d.explained, kind) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -31,6 +32,15 @@ type Facts struct {
 	Probes map[string]Probed
 	// Unknown is what could not be read, and why: somebody without a right sees less.
 	Unknown []string
+}
+
+// Halted tells that a cluster is stopped or about to be: Stopped or Stopping; empty otherwise.
+func Halted(c *v1alpha1.AntDBCluster) string {
+	d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+	if d != nil && (d.Reason == v1alpha1.ReasonStopped || d.Reason == v1alpha1.ReasonStopping) {
+		return d.Reason
+	}
+	return ""
 }
 
 // Probed is what an instance told of itself, or why it did not.

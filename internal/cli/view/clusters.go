@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
+	"github.com/antdb-operator/antdb-operator/internal/cli/examine"
 )
 
 // Clusters is a list with a line for each cluster, why some are not Ready, and totals.
@@ -25,7 +26,7 @@ func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
 		c := &all[i]
 		t.row(c.Namespace, c.Name, s.paint(phaseTone(c.Status.Phase), c.Status.Phase), c.Status.ReadyNodes, Count(int64(c.Spec.Coordinators.Count)),
 			Count(int64(c.Spec.Datanodes.Count)), whole(s.Now.Sub(c.CreationTimestamp.Time)))
-		if d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); d != nil && d.Status != metav1.ConditionTrue {
+		if d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); d != nil && d.Status != metav1.ConditionTrue && d.Reason != v1alpha1.ReasonStopped {
 			troubled = append(troubled, func() {
 				l.add()
 				l.add(s.paint(phaseTone(c.Status.Phase), c.Namespace+"/"+c.Name+": "+d.Reason))
@@ -44,13 +45,16 @@ func Clusters(s Style, all []v1alpha1.AntDBCluster) string {
 // totals sums clusters up: how many are Ready, their nodes, what their volumes ask for, and the images that run.
 func totals(l *lines, all []v1alpha1.AntDBCluster) {
 	var volumes resource.Quantity
-	ready, nodes, serve, claims := 0, 0, 0, 0
+	ready, stopped, nodes, serve, claims := 0, 0, 0, 0, 0
 	images := map[string]int{}
 	for i := range all {
 		c := &all[i]
 		images[c.Spec.Image]++
 		if meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady) {
 			ready++
+		}
+		if examine.Halted(c) == v1alpha1.ReasonStopped {
+			stopped++
 		}
 		for _, n := range c.Status.Nodes {
 			nodes++
@@ -68,7 +72,11 @@ func totals(l *lines, all []v1alpha1.AntDBCluster) {
 		}
 	}
 	l.add()
-	l.add(fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), ready))
+	sum := fmt.Sprintf("%s, %d Ready", Noun(len(all), "cluster"), ready)
+	if stopped > 0 {
+		sum += fmt.Sprintf(", %d stopped", stopped)
+	}
+	l.add(sum)
 	if nodes > 0 {
 		l.add(fmt.Sprintf("%s, %d serve; %s, %s", Noun(nodes, "node"), serve, Noun(claims, "volume"), Bytes(volumes.Value())))
 	}

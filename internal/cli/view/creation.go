@@ -27,7 +27,17 @@ const (
 	StageSynced   NodeStage = "synced"   // its node catalog is right
 	StageReady    NodeStage = "ready"    // it serves
 	StageRefused  NodeStage = "refused"  // its volume holds something else; nothing is touched
+	StageStopping NodeStage = "stopping" // its pod ends, since the cluster is stopped
+	StageStopped  NodeStage = "stopped"  // its pod is gone
 )
+
+// goal is where all nodes of a cluster are on their way to.
+func goal(c *v1alpha1.AntDBCluster) NodeStage {
+	if c.Spec.Stopped {
+		return StageStopped
+	}
+	return StageReady
+}
 
 // NodeProgress is the stage of one node, and since when it was seen in it.
 type NodeProgress struct {
@@ -63,6 +73,9 @@ func progress(c *v1alpha1.AntDBCluster, node string, role antdb.Role) NodeProgre
 			}
 		}
 	}
+	if c.Spec.Stopped && p.Stage != StageReady && p.Stage != StageStopped {
+		p.Stage = StageStopping
+	}
 	if p.Stage == StageStarted && role.HoldsCatalog() && slices.Contains(c.Status.Topology.SyncedOn, node) {
 		p.Stage = StageSynced
 	}
@@ -70,8 +83,11 @@ func progress(c *v1alpha1.AntDBCluster, node string, role antdb.Role) NodeProgre
 }
 
 func stage(i *v1alpha1.InstanceStatus) NodeStage {
-	if i.Serving {
+	switch state := instanceapi.State(i.State); {
+	case i.Serving:
 		return StageReady
+	case state == instanceapi.StateStopped && i.PodIP == "":
+		return StageStopped
 	}
 	switch instanceapi.State(i.State) {
 	case instanceapi.StateInitializing:
@@ -95,11 +111,12 @@ func ProgressChanges(s Style, began time.Time, before, after []NodeProgress) []s
 		if i >= 0 {
 			old = before[i]
 		}
-		if old.Stage == p.Stage && (old.Message == p.Message || p.Message == "" || p.Stage == StageReady) {
+		quiet := p.Message == "" || p.Stage == StageReady || p.Stage == StageStopped
+		if old.Stage == p.Stage && (quiet || old.Message == p.Message) {
 			continue
 		}
 		text := fmt.Sprintf("%6s  %-5s %s", whole(s.Now.Sub(began)), p.Name, p.Stage)
-		if p.Message != "" && p.Stage != StageReady {
+		if !quiet {
 			text += ": " + clean(p.Message)
 		}
 		out = append(out, text)
@@ -107,8 +124,8 @@ func ProgressChanges(s Style, began time.Time, before, after []NodeProgress) []s
 	return out
 }
 
-// Creation is a picture of a cluster that is being made: a line for each node with the time since it began, or that it
-// took to be ready.
+// Creation is a picture of a cluster that is being made, stopped or started: a line for each node with the time since it
+// began, or that it took to be where it shall be.
 func Creation(s Style, c *v1alpha1.AntDBCluster, began time.Time, nodes []NodeProgress) string {
 	l := &lines{style: s}
 	phase := c.Status.Phase
@@ -121,13 +138,13 @@ func Creation(s Style, c *v1alpha1.AntDBCluster, began time.Time, nodes []NodePr
 	for _, p := range nodes {
 		mark, tone, until, message := "▶", yellow, s.Now, clean(p.Message)
 		switch p.Stage {
-		case StageReady:
+		case goal(c):
 			mark, tone, until, message = "✓", green, p.Since, ""
-		case StagePending:
+		case StagePending, StageReady, StageStopped:
 			mark, tone = "·", ""
 		case StageRefused:
 			mark, tone = "✗", red
-		case StageInitdb, StageStarting, StageStarted, StageSynced:
+		case StageInitdb, StageStarting, StageStarted, StageSynced, StageStopping:
 		}
 		t.row(p.Name, s.paint(tone, mark+" "+string(p.Stage)), whole(until.Sub(began)), message)
 	}

@@ -53,7 +53,7 @@ func phaseTone(phase string) string {
 	switch phase {
 	case "Ready":
 		return green
-	case "Creating", "Updating", "New":
+	case "Creating", "Updating", "New", "Stopping", "Stopped", "Starting", "Paused":
 		return yellow
 	}
 	return red
@@ -71,13 +71,31 @@ func fine(n *v1alpha1.NodeStatus) bool {
 	return len(n.Instances) > 0
 }
 
+// count sums the nodes of a role up.
+func count(gone, serve, total int) string {
+	if gone > 0 {
+		return fmt.Sprintf("%d of %d stopped", gone, total)
+	}
+	return fmt.Sprintf("%d of %d fine", serve, total)
+}
+
+// stopped tells whether the pod of a node is gone since its cluster is stopped.
+func stopped(n *v1alpha1.NodeStatus) bool {
+	for i := range n.Instances {
+		if n.Instances[i].Name == n.Primary {
+			return stage(&n.Instances[i]) == StageStopped
+		}
+	}
+	return false
+}
+
 // role draws the nodes of a role.
 func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all bool, told *examine.Facts) {
 	member := map[string]v1alpha1.MemberStatus{}
 	for _, m := range c.Status.Members {
 		member[m.Name] = m
 	}
-	var folded []string
+	var folded, gone []string
 	var branches []func(stem, under string)
 	total, serve := 0, 0
 	for i := range c.Status.Nodes {
@@ -93,16 +111,25 @@ func (s Style) role(l *lines, c *v1alpha1.AntDBCluster, role antdb.Role, all boo
 			folded = append(folded, n.Name)
 			continue
 		}
+		if stopped(n) && !all {
+			gone = append(gone, n.Name)
+			continue
+		}
 		branches = append(branches, func(stem, under string) { s.node(l, n, member[n.Name], told, stem, under) })
 	}
-	if len(folded) > 0 {
-		branches = append([]func(stem, under string){func(stem, _ string) {
-			l.add(stem, strings.Join(folded, ", "), "  ", s.paint(green, "fine"))
-		}}, branches...)
+	for _, fold := range []struct {
+		names      []string
+		word, tone string
+	}{{gone, "stopped", yellow}, {folded, "fine", green}} {
+		if len(fold.names) > 0 {
+			branches = append([]func(stem, under string){func(stem, _ string) {
+				l.add(stem, strings.Join(fold.names, ", "), "  ", s.paint(fold.tone, fold.word))
+			}}, branches...)
+		}
 	}
 	branches = append(branches, s.retained(l, c, role)...)
 	if total > 0 {
-		l.add(s.paint(bold, plural(role, total)), fmt.Sprintf("  %d of %d fine", serve, total))
+		l.add(s.paint(bold, plural(role, total)), "  ", count(len(gone), serve, total))
 	}
 	for i, draw := range branches {
 		if i == len(branches)-1 {
@@ -229,12 +256,14 @@ func (s Style) topology(l *lines, c *v1alpha1.AntDBCluster) {
 func (s Style) conditions(l *lines, c *v1alpha1.AntDBCluster) {
 	for _, d := range c.Status.Conditions {
 		progressing := d.Type == v1alpha1.ConditionProgressing
-		if progressing != (d.Status == metav1.ConditionTrue) {
+		halted := d.Reason == v1alpha1.ReasonStopped || d.Reason == v1alpha1.ReasonStopping
+		fine := progressing != (d.Status == metav1.ConditionTrue) && d.Reason != v1alpha1.ReasonPaused
+		if fine || halted && !progressing && d.Type != v1alpha1.ConditionReady {
 			continue
 		}
 		l.add()
 		paint := red
-		if progressing {
+		if progressing || halted || d.Reason == v1alpha1.ReasonStarting {
 			paint = yellow
 		}
 		l.add(s.paint(paint, d.Type+"="+string(d.Status)), "  ", d.Reason, " for ", whole(s.Now.Sub(d.LastTransitionTime.Time)))
@@ -256,6 +285,12 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 				}
 			}
 		}
+	case v1alpha1.ReasonPaused:
+		return "kubectl antdb resume " + c.Name
+	case v1alpha1.ReasonStopped:
+		return "kubectl antdb start " + c.Name
+	case v1alpha1.ReasonStopPending:
+		return "to stop it now, cancel the operation first: kubectl antdb operations " + c.Name
 	case v1alpha1.ReasonDatanodesUnreachable:
 		return "see whether the names of the nodes can be resolved and their ports reached: kubectl antdb logs --cluster " + c.Name
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonParameterRejected, v1alpha1.ReasonResizeRefused:

@@ -92,7 +92,7 @@ func (r *Reconciler) observe(ctx context.Context, cluster *v1alpha1.AntDBCluster
 			snap.DefaultClass = c.Name
 		}
 	}
-	if len(snap.Findings) > 0 {
+	if len(snap.Findings) > 0 || want.Paused {
 		return snap, nil
 	}
 	// Secrets are made before anything is planned: pods are told which version of them they mount.

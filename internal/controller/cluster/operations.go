@@ -37,7 +37,7 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1alp
 	if err != nil || cluster == nil {
 		return nil, operations, err
 	}
-	if len(cluster.Status.Members) == 0 && cluster.DeletionTimestamp == nil {
+	if len(cluster.Status.Members) == 0 && cluster.DeletionTimestamp == nil && !cluster.Spec.Paused {
 		if err := r.adopt(ctx, cluster); err != nil {
 			return nil, nil, err
 		}

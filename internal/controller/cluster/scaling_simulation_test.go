@@ -46,11 +46,13 @@ func mishaps() map[string]func(*scene, *rand.Rand) {
 		"an instance cannot be reached": func(s *scene, r *rand.Rand) {
 			s.world.Hide(member(s, r), r.IntN(4)+1)
 		},
-		"the lock is lost":         func(s *scene, _ *rand.Rand) { s.world.LoseLock() },
-		"somebody runs DDL":        func(s *scene, _ *rand.Rand) { s.world.DDL("cn1") },
-		"a copy breaks off":        func(s *scene, _ *rand.Rand) { s.world.FailJoins = 1 },
-		"a move fails":             func(s *scene, _ *rand.Rand) { s.world.FailMoves = 1 },
-		"the operator is replaced": func(s *scene, _ *rand.Rand) { s.restartOperator() },
+		"the cluster is stopped or started": func(s *scene, r *rand.Rand) { s.stop(r.IntN(2) == 0) },
+		"the cluster is paused or resumed":  func(s *scene, r *rand.Rand) { s.pause(r.IntN(3) == 0) },
+		"the lock is lost":                  func(s *scene, _ *rand.Rand) { s.world.LoseLock() },
+		"somebody runs DDL":                 func(s *scene, _ *rand.Rand) { s.world.DDL("cn1") },
+		"a copy breaks off":                 func(s *scene, _ *rand.Rand) { s.world.FailJoins = 1 },
+		"a move fails":                      func(s *scene, _ *rand.Rand) { s.world.FailMoves = 1 },
+		"the operator is replaced":          func(s *scene, _ *rand.Rand) { s.restartOperator() },
 		"the operator sleeps": func(s *scene, r *rand.Rand) {
 			for range r.IntN(15) {
 				s.step()
@@ -120,6 +122,8 @@ func TestWhateverHappensOperationsAreCompletedOrUndone(t *testing.T) {
 func (s *scene) calmAfter(r *rand.Rand) {
 	s.api.Refuse = nil
 	s.world.FailJoins, s.world.FailMoves, s.world.FailSplits, s.world.BusySplits = 0, 0, 0, 0
+	s.pause(false)
+	s.stop(false)
 	s.change(func(c *v1alpha1.AntDBCluster) { c.Spec.Datanodes.Strategy = v1alpha1.StrategyRedistribute })
 	s.counts(r.Int32N(3)+1, r.Int32N(3)+1)
 }

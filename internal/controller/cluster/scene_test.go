@@ -87,7 +87,10 @@ func newScene(ctx context.Context, t tester, text string) *scene {
 // begin starts an operator, and lets the world judge what it deletes.
 func (s *scene) begin() {
 	s.api.Deleting = func(pod *corev1.Pod) {
-		if pod.Status.Phase != corev1.PodFailed {
+		switch {
+		case s.stops():
+			s.inTurn(pod)
+		case pod.Status.Phase != corev1.PodFailed:
 			s.world.Disturb(pod.Name, "deletion")
 		}
 	}

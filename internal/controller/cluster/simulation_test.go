@@ -92,8 +92,10 @@ func faults() map[string]fault {
 				s.step()
 			}
 		},
-		"a parameter to reload":  change("work_mem", parameter("work_mem"), "4MB", "8MB", fakeantdb.Rejected),
-		"a parameter to restart": change("max_connections", parameter("max_connections"), "100", "200"),
+		"the cluster is stopped or started": func(s *scene, t *rapid.T) { s.stop(rapid.Bool().Draw(t, "stopped")) },
+		"the cluster is paused or resumed":  func(s *scene, t *rapid.T) { s.pause(rapid.Bool().Draw(t, "paused")) },
+		"a parameter to reload":             change("work_mem", parameter("work_mem"), "4MB", "8MB", fakeantdb.Rejected),
+		"a parameter to restart":            change("max_connections", parameter("max_connections"), "100", "200"),
 		"an image": change("image", func(c *v1alpha1.AntDBCluster, v string) { c.Spec.Image = v },
 			"antdb:5", "antdb:6", kubelet.Broken),
 	}
@@ -132,6 +134,8 @@ func (s *scene) calm() {
 	s.api.Refuse = nil
 	s.api.Thaw()
 	s.world.InitdbSteps = 2
+	s.pause(false)
+	s.stop(false)
 	s.change(func(c *v1alpha1.AntDBCluster) {
 		if c.Spec.Image == kubelet.Broken {
 			c.Spec.Image = "antdb:7"
