@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dbadmin
+// Package scram makes and checks what a server stores in place of a password, and derives nothing else from one.
+//
+// It is pure: salts come in as arguments.
+package scram
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // an old verifier of the server has this form; none is made here
 	"crypto/pbkdf2"
@@ -23,11 +27,17 @@ const (
 	scramSalt       = 16
 )
 
-// SaltBytes is how many random bytes a Verifier needs.
+// SaltBytes is how many bytes a Verifier needs that differ from role to role and that nobody can foresee.
 const SaltBytes = scramSalt
 
-// Verifier is what a server stores instead of a password, made with a fresh random salt. Sending it in place of the
-// password keeps the password out of the server's log.
+// FirstLine is the password that a file or a key of a Secret holds: its first line, as the engine reads it too.
+func FirstLine(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return strings.TrimRight(string(line), "\r")
+}
+
+// Verifier is what a server stores instead of a password. Sending it in place of the password keeps the password out of
+// the server's log.
 func Verifier(password string, salt [SaltBytes]byte) (string, error) {
 	stored, server, err := scramKeys(password, salt[:], scramIterations)
 	if err != nil {
