@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/bootstrap"
 	"github.com/antdb-operator/antdb-operator/internal/instance/credentials"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"

@@ -27,6 +27,9 @@ const (
 	scramSalt       = 16
 )
 
+// prefix of a SCRAM verifier.
+const prefix = "SCRAM-SHA-256$"
+
 // SaltBytes is how many bytes a Verifier needs that differ from role to role and that nobody can foresee.
 const SaltBytes = scramSalt
 
@@ -44,7 +47,7 @@ func Verifier(password string, salt [SaltBytes]byte) (string, error) {
 		return "", fmt.Errorf("make verifier: %w", err)
 	}
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored), b64(server)), nil
+	return fmt.Sprintf(prefix+"%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored), b64(server)), nil
 }
 
 func scramKeys(password string, salt []byte, iterations int) (stored, server []byte, err error) {
@@ -77,7 +80,7 @@ func prepared(password string) string {
 
 // Matches tells whether a stored verifier belongs to a password. It knows the forms that a server stores.
 func Matches(verifier, role, password string) bool {
-	if rest, ok := strings.CutPrefix(verifier, "SCRAM-SHA-256$"); ok {
+	if rest, ok := strings.CutPrefix(verifier, prefix); ok {
 		return matchesSCRAM(rest, password)
 	}
 	if rest, ok := strings.CutPrefix(verifier, "md5"); ok {
@@ -85,6 +88,18 @@ func Matches(verifier, role, password string) bool {
 		return subtle.ConstantTimeCompare([]byte(rest), []byte(hex.EncodeToString(sum[:]))) == 1
 	}
 	return false
+}
+
+// Kind is the method by which a stored verifier lets its role log in; empty if nothing is stored.
+func Kind(verifier string) string {
+	switch {
+	case verifier == "":
+		return ""
+	case strings.HasPrefix(verifier, prefix):
+		return "scram-sha-256"
+	default:
+		return "md5"
+	}
 }
 
 // matchesSCRAM reads ITERATIONS:SALT$STOREDKEY:SERVERKEY.

@@ -72,3 +72,11 @@ func TestOnlyTheFirstLineOfASecretIsThePassword(t *testing.T) {
 		}
 	}
 }
+
+func TestKindNamesTheMethodOfAVerifier(t *testing.T) {
+	for verifier, want := range map[string]string{scramOfServer: "scram-sha-256", "md54b65ee0aad584a9c393a7c4a32fdf04d": "md5", "": ""} {
+		if got := scram.Kind(verifier); got != want {
+			t.Errorf("%q is of the kind %q, not %q", verifier, got, want)
+		}
+	}
+}

@@ -40,9 +40,12 @@ func (f *fake) PutConfig(_ context.Context, c instanceapi.Config) (instanceapi.C
 func (f *fake) Restart(_ context.Context, r instanceapi.Restart) error { f.restarted = r; return nil }
 func (f *fake) Bootstrap(context.Context, instanceapi.Bootstrap) error { return errors.New("broken") }
 func (f *fake) ApplyCredentials(context.Context) error                 { return nil }
-func (f *fake) Reach(context.Context) (instanceapi.Reach, error)       { return instanceapi.Reach{}, nil }
-func (f *fake) Escape(context.Context, instanceapi.Escape) error       { return serve.Never("not gc") }
-func (f *fake) Join(context.Context, instanceapi.Join) error           { return nil }
+func (f *fake) PutRoles(_ context.Context, r instanceapi.Roles) (instanceapi.RolesStatus, error) {
+	return instanceapi.RolesStatus{Hash: r.Hash()}, nil
+}
+func (f *fake) Reach(context.Context) (instanceapi.Reach, error) { return instanceapi.Reach{}, nil }
+func (f *fake) Escape(context.Context, instanceapi.Escape) error { return serve.Never("not gc") }
+func (f *fake) Join(context.Context, instanceapi.Join) error     { return nil }
 
 func (f *fake) Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error) {
 	return instanceapi.LockStatus{}, serve.Never("not gc")
