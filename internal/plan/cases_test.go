@@ -110,9 +110,12 @@ func answer(given map[string]string) (string, error) {
 	if len(o.Members) > 0 {
 		snap.Status.Members = o.Members
 	}
+	if len(o.ManagedRoles) > 0 {
+		snap.Status.ManagedRoles = o.ManagedRoles
+	}
 	snap.Operations = o.Operations
 	p := plan.Cluster(&want, snap, operator, now)
-	return tell(&want, snap, &p), nil
+	return strings.ReplaceAll(tell(&want, snap, &p), o.roles(&want).Hash(), "ROLES"), nil
 }
 
 // read completes the spec of a case with what the CRD and the API server fill in.
@@ -188,6 +191,9 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 		if m.State != v1alpha1.MemberActive {
 			fmt.Fprintf(&b, "member %s is %s\n", m.Name, m.State)
 		}
+	}
+	for _, r := range p.Status.ManagedRoles {
+		fmt.Fprintf(&b, "role %s is %s\n", r.Name, strings.TrimSuffix(strings.Join([]string{string(r.State), r.Message}, ": "), ": "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
 		s := p.Operations[name]
