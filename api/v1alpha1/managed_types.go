@@ -62,7 +62,7 @@ type ManagedRole struct {
 	// ConnectionLimit is how many sessions the role may have on each node; -1 for any number. Sessions that coordinators
 	// open on other nodes for the role count there too.
 	// +kubebuilder:default=-1
-	// +kubebuilder:validation:XValidation:rule="self >= -1",messageExpression="'connectionLimit ' + string(self) + ': allowed is 0 or more, or -1 for any number'"
+	// +kubebuilder:validation:Minimum=-1
 	// +optional
 	ConnectionLimit *int32 `json:"connectionLimit,omitempty"`
 	// InRoles are the roles that this one is a member of, and no others.
