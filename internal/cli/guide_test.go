@@ -45,6 +45,8 @@ var scenes = map[string]func(*testing.T) *desk{
 	"falling":       falling,
 	"creating":      creating,
 	"creating-seen": creatingSeen,
+	"people":        users,
+	"policies":      policies,
 }
 
 func TestTheGuideShowsWhatCommandsPrint(t *testing.T) {
