@@ -157,6 +157,13 @@ func TestASecretThatGivesNoPasswordIsToldAndKeepsNoOtherRoleBack(t *testing.T) {
 			if all := s.world.Roles(); len(all) != 1 {
 				t.Errorf("roles are %+v", all)
 			}
+			if d := cmp.Diff([]string{
+				`antdb_operator_managed_roles{cluster="demo",namespace="ns",state="Failed"} 1`,
+				`antdb_operator_managed_roles{cluster="demo",namespace="ns",state="Pending"} 0`,
+				`antdb_operator_managed_roles{cluster="demo",namespace="ns",state="Reconciled"} 1`,
+			}, s.measured("antdb_operator_managed_roles{")); d != "" {
+				t.Errorf("measured (-want +got):\n%s", d)
+			}
 			s.expect(v1alpha1.ConditionReady, v1alpha1.ReasonAllNodesServe)
 			if c.secret == nil {
 				s.put(secret)

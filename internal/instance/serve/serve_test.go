@@ -186,6 +186,7 @@ func TestProbesNeedNoCertificateAndEverythingElseTheOperators(t *testing.T) {
 		{operator, "GET", "/v1/status", "", 200, `"node":"dn1"`},
 		{operator, "PUT", "/v1/topology", "{}", 409, "SQL does not run"},
 		{operator, "PUT", "/v1/config", `{"gtmHost":"h"}`, 200, `"changed":true`},
+		{operator, "PUT", "/v1/roles", `{"roles":[]}`, 200, `"hash":`},
 		{operator, "PUT", "/v1/config", `{"gtm`, 400, "read request"},
 		{operator, "PUT", "/v1/config", `{"gtmHost":"` + strings.Repeat("x", 5<<20) + `"}`, 400, "too large"},
 		{operator, "POST", "/v1/restart", `{"token":"t"}`, 202, ""},
