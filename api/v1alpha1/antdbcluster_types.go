@@ -45,6 +45,7 @@ type AntDBClusterList struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.addressing) == has(oldSelf.addressing) && (!has(self.addressing) || self.addressing == oldSelf.addressing)",message="spec.addressing cannot be changed once the cluster exists: node addresses are for life"
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap)",message="spec.bootstrap cannot be added or removed once the cluster exists: it runs once"
+// +kubebuilder:validation:XValidation:rule="!has(self.managed) || !has(self.managed.roles) || !has(self.bootstrap) || !self.managed.roles.exists(r, r.name == self.bootstrap.owner)",messageExpression="'spec.managed.roles: name \"' + self.bootstrap.owner + '\" is not allowed: it is the owner in spec.bootstrap, whose password is in the application\\'s Secret'"
 type AntDBClusterSpec struct {
 	// Image holds an AntDB installation with its bin directory in PATH. It is used for every role that names none of
 	// its own.
@@ -103,6 +104,10 @@ type AntDBClusterSpec struct {
 	// Bootstrap is what is made in the new cluster once, after its nodes know each other.
 	// +optional
 	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
+
+	// Managed is what the operator keeps in the database.
+	// +optional
+	Managed *ManagedSpec `json:"managed,omitempty"`
 
 	// GTM is the gtm_coord, node gc. There is exactly one.
 	GTM GTMSpec `json:"gtm"`

@@ -18,6 +18,8 @@ const (
 	ConditionConfigurationApplied = "ConfigurationApplied"
 	// ConditionVolumesHealthy is true when every volume has the size that the spec wants.
 	ConditionVolumesHealthy = "VolumesHealthy"
+	// ConditionRolesReconciled is true when every role of spec.managed.roles is in the database as it is described.
+	ConditionRolesReconciled = "RolesReconciled"
 )
 
 // Reasons of conditions, each for the person who reads it.
@@ -97,6 +99,14 @@ const (
 	ReasonResizeRefused = "ResizeRefused"
 	// ReasonSizesAsWanted: every volume has its size.
 	ReasonSizesAsWanted = "SizesAsWanted"
+	// ReasonRolesAsWanted: every role of spec.managed.roles is as it is described.
+	ReasonRolesAsWanted = "RolesAsWanted"
+	// ReasonNoManagedRoles: spec.managed.roles is empty.
+	ReasonNoManagedRoles = "NoManagedRoles"
+	// ReasonRolesPending: roles are being made as they are described, or wait for something; the message says for what.
+	ReasonRolesPending = "RolesPending"
+	// ReasonRoleFailed: a role cannot be made as it is described; the message says why.
+	ReasonRoleFailed = "RoleFailed"
 )
 
 // Reasons of Kubernetes Events on an AntDBCluster, besides the reasons above.
@@ -133,6 +143,7 @@ const (
 	EventNodeForgotten       = "NodeForgotten"
 	EventDDLLocked           = "DDLLocked"
 	EventDDLUnlocked         = "DDLUnlocked"
+	EventRoleReconciled      = "RoleReconciled"
 )
 
 // Annotations that users set on an AntDBCluster to ask for something.

@@ -38,6 +38,11 @@ type AntDBClusterStatus struct {
 	// +listMapKey=name
 	// +optional
 	Members []MemberStatus `json:"members,omitempty"`
+	// ManagedRoles tells how far the roles of spec.managed.roles are.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	ManagedRoles []ManagedRoleStatus `json:"managedRoles,omitempty"`
 }
 
 // MemberState says whether a node is part of the cluster.

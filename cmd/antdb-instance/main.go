@@ -31,6 +31,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/probe"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/naming"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 const usage = `usage:
@@ -41,6 +42,9 @@ const usage = `usage:
                               print as JSON how this pod's server is, and whether it reaches datanodes and addresses
   antdb-instance settings     print as JSON the settings that this pod's server runs with
   antdb-instance activity     print as JSON what this pod's server does
+  antdb-instance roles        print as JSON the roles of this pod's server
+  antdb-instance password ROLE
+                              print as JSON whether standard input is the password of a role
 `
 
 func main() {
@@ -62,6 +66,10 @@ func command(args []string) error {
 		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Settings)
 	case len(args) == 1 && args[0] == instanceapi.CommandActivity:
 		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Activity)
+	case len(args) == 1 && args[0] == instanceapi.CommandRoles:
+		return tell(os.Stdout, server(pod.DefaultPaths()), instance.Roles)
+	case len(args) == 2 && args[0] == instanceapi.CommandPassword:
+		return password(os.Stdout, os.Stdin, server(pod.DefaultPaths()), args[1])
 	case len(args) > 0 && args[0] == instanceapi.CommandProbe:
 		return look(os.Stdout, pod.DefaultPaths(), os.Getenv, args[1:])
 	}
@@ -127,6 +135,18 @@ func tell[T any](out io.Writer, server dbadmin.Server, question func(*dbadmin.Se
 		return err
 	}
 	return json.NewEncoder(out).Encode(answer)
+}
+
+// password tells whether a role's password is the one that comes in.
+func password(out io.Writer, in io.Reader, server dbadmin.Server, role string) error {
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read password: %w", err)
+	}
+	return tell(out, server, func(db *dbadmin.Session, ctx context.Context) (instanceapi.PasswordMatch, error) {
+		stored, _, err := db.StoredPassword(ctx, role)
+		return instanceapi.PasswordMatch{Matches: scram.Matches(stored, role, scram.FirstLine(text))}, err
+	})
 }
 
 // probeLimit is how long a probe may take in all.

@@ -13,8 +13,10 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin/pgfake"
+	"github.com/antdb-operator/antdb-operator/internal/instance"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing.T) {
@@ -151,5 +153,49 @@ func TestAnUnknownCommandAndAnEmptyEnvironmentAreExplained(t *testing.T) {
 	t.Setenv("ANTDB_CLUSTER", "")
 	if err := command([]string{"run"}); err == nil || !strings.Contains(err.Error(), "ANTDB_CLUSTER is not set") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestRolesAreToldWithoutTheirPasswordsWhichCanBeTried(t *testing.T) {
+	verifier, err := scram.Verifier("open sesame", [scram.SaltBytes]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pgfake.Serve(l, func(_ *pgfake.Session, sql string) pgfake.Reply {
+			text, truth := pgfake.Text, pgfake.Bool
+			if !strings.Contains(sql, "pg_auth_members") {
+				return pgfake.Reply{Columns: []pgfake.Column{text("rolpassword")}, Rows: [][]string{{verifier}}}
+			}
+			return pgfake.Reply{
+				Columns: []pgfake.Column{text("n"), truth("l"), truth("s"), truth("d"), truth("r"), truth("i"), pgfake.Int("c"), text("p"), text("m"), text("g")},
+				Rows:    [][]string{{"anna", "t", "f", "f", "f", "t", "-1", verifier, "", `["sales"]`}},
+			}
+		})
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	server := dbadmin.Server{Sockets: folder, Port: 5432}
+	var out bytes.Buffer
+	if err := tell(&out, server, instance.Roles); err != nil {
+		t.Fatal(err)
+	}
+	for _, tried := range []string{"open sesame\n", "another"} {
+		if err := password(&out, strings.NewReader(tried), server, "anna"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `[{"login":true,"inherit":true,"connectionLimit":-1,"name":"anna","memberOf":["sales"],"password":"scram-sha-256"}]
+{"matches":true}
+{"matches":false}
+`
+	if out.String() != want {
+		t.Errorf("printed %s", out.String())
 	}
 }

@@ -114,11 +114,16 @@ func run(o options) error {
 	return mgr.Start(ctrl.SetupSignalHandler())
 }
 
-// onlyOurs keeps the cache to the objects of clusters, whatever else lives in Kubernetes.
+// onlyOurs keeps the cache to the objects of clusters, whatever else lives in Kubernetes. Secrets may be made by somebody
+// else and say only which cluster they are for.
 func onlyOurs() map[client.Object]cache.ByObject {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{naming.LabelManagedBy: naming.Operator})}
+	forOurs, err := labels.Parse(naming.LabelCluster) // that the label is there
+	if err != nil {
+		panic(err)
+	}
 	return map[client.Object]cache.ByObject{
-		&corev1.Pod{}: ours, &corev1.PersistentVolumeClaim{}: ours, &corev1.Service{}: ours, &corev1.Secret{}: ours,
+		&corev1.Pod{}: ours, &corev1.PersistentVolumeClaim{}: ours, &corev1.Service{}: ours, &corev1.Secret{}: {Label: forOurs},
 		&corev1.ConfigMap{}: ours, &corev1.ServiceAccount{}: ours, &rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours,
 		&policyv1.PodDisruptionBudget{}: ours, &networkingv1.NetworkPolicy{}: ours,
 	}

@@ -19,7 +19,7 @@ const module = "github.com/antdb-operator/antdb-operator/"
 // levels of the house, lowest first. Rooms on one level may import leftwards only where listed in order.
 var levels = [][]string{
 	{"api/v1alpha1", "internal/antdb", "internal/naming"},
-	{"internal/pgconf", "internal/topology", "internal/instanceapi", "internal/division", "internal/redistribute", "internal/spec", "internal/operation", "internal/render", "internal/plan"},
+	{"internal/pgconf", "internal/topology", "internal/scram", "internal/roles", "internal/instanceapi", "internal/division", "internal/redistribute", "internal/spec", "internal/operation", "internal/render", "internal/plan"},
 	{"internal/kube", "internal/pki", "internal/dbadmin", "internal/instanceapi/instanceclient", "internal/metrics"},
 	{"internal/controller", "internal/instance", "internal/cli"},
 	{"cmd"},
@@ -27,7 +27,7 @@ var levels = [][]string{
 
 // pure rooms import no client, clock, operating system, network or logger.
 var pure = []string{
-	"internal/antdb", "internal/naming", "internal/topology", "internal/instanceapi", "internal/division", "internal/redistribute", "internal/spec", "internal/pgconf",
+	"internal/antdb", "internal/naming", "internal/topology", "internal/scram", "internal/roles", "internal/instanceapi", "internal/division", "internal/redistribute", "internal/spec", "internal/pgconf",
 	"internal/operation", "internal/render", "internal/plan",
 }
 

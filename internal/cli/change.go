@@ -19,26 +19,42 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
-// changeCount changes how many nodes of a role a cluster shall have. If somebody else changed the cluster meanwhile it
-// is read again, and check is asked again whether the change may still be made; it may be nil. c is what it is then.
-func (k *Kube) changeCount(ctx context.Context, c *v1alpha1.AntDBCluster, role antdb.Role, by int32, check func(*v1alpha1.AntDBCluster) error,
-	options ...client.PatchOption,
-) (from int32, err error) {
-	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+// alter changes a cluster. If somebody else changed it meanwhile it is read again, and how is called again. c is what it is
+// then.
+func (k *Kube) alter(ctx context.Context, c *v1alpha1.AntDBCluster, how func(*v1alpha1.AntDBCluster) error, options ...client.PatchOption) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		if err := k.Get(ctx, client.ObjectKeyFromObject(c), c); err != nil {
 			return err
 		}
+		before := c.DeepCopy()
+		if err := how(c); err != nil {
+			return err
+		}
+		return k.Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), options...)
+	})
+}
+
+// changeCount changes how many nodes of a role a cluster shall have. check is asked whether the change may be made; it may
+// be nil.
+func (k *Kube) changeCount(ctx context.Context, c *v1alpha1.AntDBCluster, role antdb.Role, by int32, check func(*v1alpha1.AntDBCluster) error,
+	options ...client.PatchOption,
+) (from int32, err error) {
+	err = k.alter(ctx, c, func(c *v1alpha1.AntDBCluster) error {
 		if check != nil {
 			if err := check(c); err != nil {
 				return err
 			}
 		}
-		before := c.DeepCopy()
 		from = *count(c, role)
 		*count(c, role) = from + by
-		return k.Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), options...)
-	})
+		return nil
+	}, options...)
 	return from, err
+}
+
+// belongingTo makes an object go away with a cluster.
+func belongingTo(c *v1alpha1.AntDBCluster) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AntDBCluster", Name: c.Name, UID: c.UID}}
 }
 
 // operationsOf are the operations of a cluster.
@@ -59,12 +75,10 @@ func (k *Kube) make(ctx context.Context, c *v1alpha1.AntDBCluster, spec v1alpha1
 	}
 	o := &v1alpha1.AntDBOperation{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace:    c.Namespace,
-			GenerateName: strings.Join([]string{c.Name, words[spec.Type], ""}, "-"),
-			Labels:       map[string]string{naming.LabelCluster: c.Name},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha1.GroupVersion.String(), Kind: "AntDBCluster", Name: c.Name, UID: c.UID,
-			}},
+			Namespace:       c.Namespace,
+			GenerateName:    strings.Join([]string{c.Name, words[spec.Type], ""}, "-"),
+			Labels:          map[string]string{naming.LabelCluster: c.Name},
+			OwnerReferences: belongingTo(c),
 		},
 		Spec: spec,
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,14 +47,18 @@ type desk struct {
 	watched func(int)
 	// refuse is asked before each patch of a cluster.
 	refuse func(*v1alpha1.AntDBCluster) error
+	// generations makes the API server count the changes of a cluster's spec, and the operator tell which one it has seen.
+	generations bool
 	// once ends a command by an interrupt as soon as its output is as wanted. It may be nil.
 	once   func(output string) bool
 	tables map[string]string // answers of datanodes to `tables`, by pod
 	// answers of instance managers to commands, by pod; they come before tables.
 	answers map[string]func(args []string) (string, error)
 	said    map[string]string // what goes to standard error, by pod
-	logs    map[string]string // by pod
-	ran     []string          // what was run in pods
+	// psql answers for psql, by pod, to what it reads.
+	psql map[string]func(command []string, text string) (out, said string, err error)
+	logs map[string]string // by pod
+	ran  []string          // what was run in pods
 
 	mu      sync.Mutex
 	watches int
@@ -113,6 +118,9 @@ func (d *desk) report(how func(*v1alpha1.AntDBCluster)) {
 		return
 	}
 	how(c)
+	if d.generations {
+		c.Status.ObservedGeneration = c.Generation
+	}
 	if err := d.world.Status().Update(context.Background(), c); err != nil {
 		d.t.Error(err)
 	}
@@ -148,7 +156,10 @@ func (s *screen) clear(written func(string)) {
 
 func sit(t *testing.T, objects ...client.Object) *desk {
 	t.Helper()
-	d := &desk{t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}, answers: map[string]func([]string) (string, error){}}
+	d := &desk{
+		t: t, server: apiserver.New(), tables: map[string]string{}, logs: map[string]string{}, answers: map[string]func([]string) (string, error){},
+		psql: map[string]func([]string, string) (string, string, error){},
+	}
 	world, ok := d.server.World.(client.WithWatch)
 	if !ok {
 		t.Fatal("the API server in memory cannot be watched")
@@ -207,7 +218,12 @@ func (d *desk) client() client.WithWatch {
 					return err
 				}
 			}
-			return c.Patch(ctx, o, p, options...)
+			before := o.GetResourceVersion()
+			if err := c.Patch(ctx, o, p, options...); err != nil || !d.generations || o.GetResourceVersion() == before || len(options) > 0 {
+				return err
+			}
+			o.SetGeneration(o.GetGeneration() + 1)
+			return c.Update(ctx, o)
 		},
 	})
 }
@@ -295,13 +311,27 @@ func (d *desk) counts() (coordinators, datanodes int32) {
 	return c.Spec.Coordinators.Count, c.Spec.Datanodes.Count
 }
 
-// Exec answers for the pods.
+// Exec answers for the pods. What a program reads is the last of its arguments.
 func (d *desk) Exec(_ context.Context, pod types.NamespacedName, run cli.Exec) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ran = append(d.ran, pod.Name+": "+strings.Join(run.Command, " "))
+	var in []byte
+	if run.In != nil {
+		in, _ = io.ReadAll(run.In)
+	}
+	if psql := d.psql[pod.Name]; psql != nil && run.Command[0] == "psql" {
+		out, said, err := psql(run.Command, string(in))
+		_, _ = io.WriteString(run.Out, out)
+		_, _ = io.WriteString(run.Err, said)
+		return err
+	}
 	if answer := d.answers[pod.Name]; answer != nil && run.Command[0] != "psql" {
-		text, err := answer(run.Command[1:])
+		args := run.Command[1:]
+		if len(in) > 0 {
+			args = append(slices.Clone(args), string(in))
+		}
+		text, err := answer(args)
 		_, _ = io.WriteString(run.Out, text)
 		_, _ = io.WriteString(run.Err, d.said[pod.Name])
 		return err

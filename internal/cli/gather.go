@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -172,12 +173,17 @@ func addresses(c *v1alpha1.AntDBCluster) []examine.Address {
 
 // manager runs a command of the instance manager in a node's pod and reads the JSON that it prints.
 func (k *Kube) manager(ctx context.Context, c *v1alpha1.AntDBCluster, node string, into any, args ...string) error {
+	return k.ask(ctx, c, node, nil, into, args...)
+}
+
+// ask does the same, and gives the command something to read.
+func (k *Kube) ask(ctx context.Context, c *v1alpha1.AntDBCluster, node string, in io.Reader, into any, args ...string) error {
 	pod, err := k.pod(c, node)
 	if err != nil {
 		return err
 	}
 	var out, said bytes.Buffer
-	if err := k.Exec(ctx, pod, Exec{Command: append([]string{manager}, args...), Out: &out, Err: &said}); err != nil {
+	if err := k.Exec(ctx, pod, Exec{Command: append([]string{manager}, args...), In: in, Out: &out, Err: &said}); err != nil {
 		words := strings.TrimSpace(said.String())
 		if strings.Contains(words, "unknown command") {
 			return fmt.Errorf("the instance manager in pod %s is older than this program and cannot %s: it is renewed when the pod is made anew", pod.Name, args[0])

@@ -48,6 +48,8 @@ var scenes = map[string]func(*testing.T) *desk{
 	"pausing":       pausing,
 	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,
+	"people":        users,
+	"policies":      policies,
 }
 
 func TestTheGuideShowsWhatCommandsPrint(t *testing.T) {

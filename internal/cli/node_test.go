@@ -204,3 +204,15 @@ func operation(name string, kind v1alpha1.OperationType, phase v1alpha1.Operatio
 		Status:     v1alpha1.AntDBOperationStatus{Phase: phase},
 	}
 }
+
+func TestAddTakesTheStrategyAlong(t *testing.T) {
+	d := sit(t, demo())
+	d.want(0, []string{"datanodes 3 → 6"}, "node", "add", "datanode", "--count", "3", "--strategy", "Split")
+	c := &v1alpha1.AntDBCluster{}
+	if err := d.world.Get(t.Context(), client.ObjectKey{Namespace: "prod", Name: "demo"}, c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Spec.Datanodes.Strategy != v1alpha1.StrategySplit || c.Spec.Datanodes.Count != 6 {
+		t.Errorf("datanodes are %+v", c.Spec.Datanodes)
+	}
+}

@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance"
 	"github.com/antdb-operator/antdb-operator/internal/instance/enginetest"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // with is a configuration with one parameter.
@@ -227,7 +227,7 @@ func TestAFailedBootstrapSaysWhereAndIsNotHurried(t *testing.T) {
 func TestAChangedSecretIsNoticedAndApplied(t *testing.T) {
 	r := serving(t, antdb.RoleCoordinator, "cn1")
 	catalog := filepath.Join(r.paths.Data(), "catalog.json")
-	verifier, err := dbadmin.Verifier("super secret", [dbadmin.SaltBytes]byte{})
+	verifier, err := scram.Verifier("super secret", [scram.SaltBytes]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}

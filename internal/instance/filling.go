@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/bootstrap"
 	"github.com/antdb-operator/antdb-operator/internal/instance/credentials"
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // fillLimit bounds a statement of a bootstrap: a user's statement may load data.
@@ -66,7 +66,7 @@ func (m *Manager) fill(b instanceapi.Bootstrap) {
 			if err != nil {
 				return "", err
 			}
-			return dbadmin.Verifier(password, salt())
+			return scram.Verifier(password, salt())
 		},
 		// Steps are not published while they run: each would be a write to Kubernetes.
 		Step: func(step string) {
@@ -89,7 +89,7 @@ func (m *Manager) fill(b instanceapi.Bootstrap) {
 	m.tell()
 }
 
-func salt() (s [dbadmin.SaltBytes]byte) {
+func salt() (s [scram.SaltBytes]byte) {
 	_, _ = rand.Read(s[:]) // never fails
 	return s
 }

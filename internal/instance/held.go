@@ -7,6 +7,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // Held lists what a server holds of the tables of all databases: on a datanode its share of them. Templates are left
@@ -44,4 +45,17 @@ func addHeld(ctx context.Context, server dbadmin.Server, database string, held [
 		held = append(held, instanceapi.HeldTable{Database: database, Table: s.Schema + "." + s.Name, Rows: s.Rows, Bytes: s.Bytes})
 	}
 	return held, nil
+}
+
+// Roles lists the roles of a server, without what it stores of their passwords.
+func Roles(db *dbadmin.Session, ctx context.Context) ([]instanceapi.HeldRole, error) {
+	all, err := db.Roles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]instanceapi.HeldRole, len(all))
+	for i, r := range all {
+		out[i] = instanceapi.HeldRole{Name: r.Name, Attributes: r.Attributes, Comment: r.Comment, MemberOf: r.MemberOf, Password: scram.Kind(r.Verifier)}
+	}
+	return out, nil
 }

@@ -126,8 +126,8 @@ type Manager struct {
 	// asking is set while the server is being asked for what the status tells.
 	asking atomic.Bool
 
-	// feedMu is held while slots are made and dropped.
-	feedMu sync.Mutex
+	// feedMu is held while slots are made and dropped, rolesMu while roles are made or compared.
+	feedMu, rolesMu sync.Mutex
 
 	mu    sync.Mutex // guards what follows
 	facts facts

@@ -29,6 +29,7 @@ type known struct {
 	tokens       tokens
 	bootstrap    instanceapi.BootstrapState
 	stale        []string
+	roles        wantedRoles
 	schemaDigest string
 	digestAt     time.Time
 	fillPause    bootstrap.Patience
@@ -134,6 +135,7 @@ func (m *Manager) present() instanceapi.Status {
 		Config:           m.config.Status(),
 		Bootstrap:        m.known.bootstrap,
 		StaleCredentials: m.known.stale,
+		Roles:            m.known.roles.status(),
 		SchemaDigest:     m.known.schemaDigest,
 		StalePrepared:    m.known.stalePrepared,
 		Volume:           m.dataVolume(),

@@ -80,6 +80,7 @@ func (m *Manager) ask(ctx context.Context) {
 		m.config.NotePending(names)
 	}
 	m.noteStale(ctx, db)
+	m.compareRoles(ctx, db)
 	m.noteDigest(ctx, db)
 	m.noteDrain(ctx, db)
 	m.notePrepared(ctx, db)

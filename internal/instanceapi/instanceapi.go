@@ -25,6 +25,7 @@ const (
 	PathRestart     = "/v1/restart"     // POST Restart → 202
 	PathBootstrap   = "/v1/bootstrap"   // POST Bootstrap → 202; progress in Status.Bootstrap
 	PathCredentials = "/v1/credentials" // POST → 200 when applied, 409 while the changed Secret has not reached the pod
+	PathRoles       = "/v1/roles"       // PUT Roles → RolesStatus; coordinators only
 	PathReach       = "/v1/reach"       // GET → Reach; coordinators only
 	PathEscape      = "/v1/escape"      // POST Escape → 202; gc only
 	PathLock        = "/v1/lock"        // PUT Lock → LockStatus; gc only
@@ -86,6 +87,8 @@ type Status struct {
 	// StaleCredentials names roles whose password in the database is not the one in the mounted Secret. Told by
 	// coordinators only.
 	StaleCredentials []string `json:"staleCredentials,omitempty"`
+	// Roles tells of the roles that a coordinator was given; nil before, and after it was told to forget them.
+	Roles *RolesStatus `json:"roles,omitempty"`
 	// EscapedFor is the Token of the last escape that was asked for and done.
 	EscapedFor string `json:"escapedFor,omitempty"`
 	// SchemaDigest is equal on two coordinators that hold the same user-defined objects and roles. Empty while SQL

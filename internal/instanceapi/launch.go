@@ -25,4 +25,6 @@ const (
 	CommandProbe    = "probe"
 	CommandSettings = "settings"
 	CommandActivity = "activity"
+	CommandRoles    = "roles"
+	CommandPassword = "password"
 )

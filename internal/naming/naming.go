@@ -144,6 +144,12 @@ func SuperuserSecret(cluster string) string { return cluster + "-superuser" }
 // ApplicationSecret is the generated Secret of the application's owner.
 func ApplicationSecret(cluster string) string { return cluster + "-app" }
 
+// RoleSecret is the Secret that kubectl antdb makes for a role. Names of roles have underscores where those of Secrets have
+// hyphens.
+func RoleSecret(cluster, role string) string {
+	return cluster + "-user-" + strings.ReplaceAll(role, "_", "-")
+}
+
 // CASecret holds the certificate authority of a cluster's instance API.
 func CASecret(cluster string) string { return cluster + "-ca" }
 

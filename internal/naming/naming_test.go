@@ -159,3 +159,17 @@ func TestParseInstanceRefusesWhatInstanceNeverMakes(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsOfRolesHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]string{}
+	for _, role := range []string{"a", "a_b", "a__b", "ab", "_a", "app", "superuser", strings.Repeat("r", 63)} {
+		name := naming.RoleSecret(longest, role)
+		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
+			t.Errorf("the Secret of %q cannot be called %q: %v", role, name, errs)
+		}
+		if other, taken := seen[name]; taken {
+			t.Errorf("%q and %q share the Secret %s", role, other, name)
+		}
+		seen[name] = role
+	}
+}

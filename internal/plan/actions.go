@@ -57,6 +57,12 @@ type ApplyCredentials struct {
 	Roles    []string
 }
 
+// PutRoles hands the roles of spec.managed to a coordinator, which makes them; without any it forgets those that it has.
+type PutRoles struct {
+	Instance string
+	Roles    instanceapi.Roles
+}
+
 // ForgetRequest removes an annotation with which the user asked for something that is done.
 type ForgetRequest struct {
 	Annotation string
@@ -141,6 +147,12 @@ func (a StartBootstrap) String() string { return "bootstrap through " + a.Instan
 func (a ApplyCredentials) String() string {
 	return "apply changed passwords of " + strings.Join(a.Roles, ", ") + " through " + a.Instance
 }
+func (a PutRoles) String() string {
+	if len(a.Roles.Roles) == 0 {
+		return "make " + a.Instance + " forget managed roles"
+	}
+	return "make managed roles " + a.Roles.Hash() + " through " + a.Instance
+}
 func (a ForgetRequest) String() string {
 	return "remove the annotation " + a.Annotation + ": it is done"
 }
@@ -155,6 +167,7 @@ func (PutConfig) sealed()        {}
 func (RestartServer) sealed()    {}
 func (StartBootstrap) sealed()   {}
 func (ApplyCredentials) sealed() {}
+func (PutRoles) sealed()         {}
 func (ForgetRequest) sealed()    {}
 func (EscapeGTMWait) sealed()    {}
 func (Instruct) sealed()         {}

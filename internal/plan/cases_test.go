@@ -111,9 +111,12 @@ func answer(given map[string]string) (string, error) {
 	if len(o.Members) > 0 {
 		snap.Status.Members = o.Members
 	}
+	if len(o.ManagedRoles) > 0 {
+		snap.Status.ManagedRoles = o.ManagedRoles
+	}
 	snap.Operations = o.Operations
 	p := plan.Cluster(&want, snap, operator, now)
-	return tell(&want, snap, &p), nil
+	return strings.ReplaceAll(tell(&want, snap, &p), o.roles(&want).Hash(), "ROLES"), nil
 }
 
 // read completes the spec of a case with what the CRD and the API server fill in.
@@ -205,6 +208,9 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 		if m.DownSince != nil {
 			fmt.Fprintf(&b, "member %s is down since %s\n", m.Name, m.DownSince.Format(time.TimeOnly))
 		}
+	}
+	for _, r := range p.Status.ManagedRoles {
+		fmt.Fprintf(&b, "role %s is %s\n", r.Name, strings.TrimSuffix(strings.Join([]string{string(r.State), r.Message}, ": "), ": "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
 		s := p.Operations[name]

@@ -45,6 +45,10 @@ type observed struct {
 	Operations []v1alpha1.AntDBOperation `json:"operations"`
 	// Kept are nodes that left and whose volumes are there.
 	Kept []string `json:"kept"`
+	// Passwords are what follows from the Secrets of managed roles.
+	Passwords map[string]plan.Password `json:"passwords"`
+	// ManagedRoles are what the last status says of them.
+	ManagedRoles []v1alpha1.ManagedRoleStatus `json:"managedRoles"`
 }
 
 // seen is what was seen of one node.
@@ -65,6 +69,9 @@ type seen struct {
 	Pending   []string          `json:"pending"`
 	Bootstrap string            `json:"bootstrap"`
 	Stale     []string          `json:"stale"`
+	Roles     string            `json:"roles"`
+	Unequal   map[string]string `json:"unequal"`
+	Lock      string            `json:"lock"`
 	Digest    string            `json:"digest"`
 	// Unpublished: the pod does not carry the label yet that the application Service selects.
 	Unpublished bool `json:"unpublished"`
@@ -103,7 +110,7 @@ var now = metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 func (o *observed) snapshot(want *spec.Cluster) (*plan.Snapshot, error) {
 	s := &plan.Snapshot{
 		Expandable: o.Expandable, DefaultClass: o.DefaultClass, Instances: map[string]plan.Instance{},
-		Secrets: o.Secrets, MissingSecrets: o.MissingSecrets,
+		Secrets: o.Secrets, MissingSecrets: o.MissingSecrets, Passwords: o.Passwords,
 	}
 	if s.Secrets == "" {
 		s.Secrets = "1"
@@ -134,6 +141,7 @@ func (o *observed) snapshot(want *spec.Cluster) (*plan.Snapshot, error) {
 			return nil, err
 		}
 		if fact, answers := x.instance(want, n, o.Deregistered); answers {
+			o.tellRoles(want, x, fact.Status)
 			s.Instances[instance] = fact
 			pod.Labels = map[string]string{naming.LabelServing: strconv.FormatBool(fact.Status != nil && fact.Status.Serving && !x.Unpublished)}
 			serving = serving && fact.Status != nil && fact.Status.Serving
@@ -152,6 +160,35 @@ func (o *observed) snapshot(want *spec.Cluster) (*plan.Snapshot, error) {
 		s.Reach = o.reach(want)
 	}
 	return s, nil
+}
+
+// tellRoles adds what an instance tells of the roles that it was given, and of the lock that keeps DDL out.
+func (o *observed) tellRoles(want *spec.Cluster, x seen, s *instanceapi.Status) {
+	if s == nil {
+		return
+	}
+	if x.Lock != "" {
+		s.Lock = &instanceapi.LockStatus{State: instanceapi.LockState(x.Lock)}
+	}
+	switch x.Roles {
+	case "":
+	case "old":
+		s.Roles = &instanceapi.RolesStatus{Hash: "old", Unequal: x.Unequal}
+	case "told":
+		s.Roles = &instanceapi.RolesStatus{Hash: o.roles(want).Hash(), Unequal: x.Unequal}
+	}
+}
+
+// roles are those that can be handed out.
+func (o *observed) roles(want *spec.Cluster) instanceapi.Roles {
+	var all instanceapi.Roles
+	for _, r := range want.ManagedRoles {
+		if secret := o.Passwords[r.Name]; secret.Problem == "" {
+			r.Verifier = secret.Verifier
+			all.Roles = append(all.Roles, r.Role)
+		}
+	}
+	return all
 }
 
 func (o *observed) reach(want *spec.Cluster) *instanceapi.Reach {

@@ -37,6 +37,8 @@ type Snapshot struct {
 	Secrets string
 	// MissingSecrets are Secrets that the user named and that do not exist.
 	MissingSecrets []string
+	// Passwords are those of managed roles that have a Secret, by the name of the role.
+	Passwords map[string]Password
 	// Findings are rules of the spec that are broken; nothing is changed while there are any.
 	Findings []string
 	// Held tells what of an earlier cluster of the same name must go before anything is made.
@@ -114,6 +116,9 @@ type planner struct {
 	escaping      bool     // gc is being made to forget coordinators
 	escapeRefused []string // why a request to let gc go on is refused
 
+	rolesTold *instanceapi.RolesStatus // what a coordinator says of exactly the roles that are wanted; nil if none does
+	rolesWait string                   // what keeps roles from being made
+
 	operating *v1alpha1.AntDBOperation // the operation that runs
 	stuck     string                   // why the counts are not what there is, although nothing runs
 }
@@ -145,6 +150,7 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 		p.gtm()
 		p.bootstrap()
 		p.credentials()
+		p.roles()
 	}
 	p.operations(now)
 	p.rollout()

@@ -40,6 +40,7 @@ func (p *planner) report(now metav1.Time) {
 		}
 	}
 	s.ReadyNodes = fmt.Sprintf("%d/%d", serving, all)
+	s.ManagedRoles = p.managedRoles()
 
 	c := map[string]condition{
 		v1alpha1.ConditionTopologySynced:       p.topologySynced(),
@@ -47,6 +48,7 @@ func (p *planner) report(now metav1.Time) {
 		v1alpha1.ConditionBootstrapped:         p.bootstrappedCondition(),
 		v1alpha1.ConditionConfigurationApplied: p.configurationApplied(),
 		v1alpha1.ConditionVolumesHealthy:       p.volumesHealthy(),
+		v1alpha1.ConditionRolesReconciled:      p.rolesReconciled(),
 	}
 	c[v1alpha1.ConditionReady] = p.ready(c)
 	if r := c[v1alpha1.ConditionReady].reason; r == v1alpha1.ReasonStopping || r == v1alpha1.ReasonStopped {
@@ -241,6 +243,7 @@ func (p *planner) tell(all map[string]condition) {
 	}
 	p.tellOfPause(was(v1alpha1.ConditionProgressing))
 	p.tellOfNodes(before)
+	p.tellOfRoles(before.ManagedRoles)
 	slices.SortStableFunc(p.plan.Events, func(a, b Event) int { return strings.Compare(a.Reason, b.Reason) })
 }
 

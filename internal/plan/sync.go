@@ -140,12 +140,7 @@ func (p *planner) bootstrap() {
 	if p.want.Bootstrap == nil || p.bootstrapped() {
 		return
 	}
-	for i := range p.nodes {
-		if n := &p.nodes[i]; n.Counts() && !n.serving() || (n.Registered && n.Role.HoldsCatalog() && !p.synced(n)) {
-			return
-		}
-	}
-	if !p.reached("").status {
+	if p.noDDL() != "" {
 		return
 	}
 	cns := p.coordinators()

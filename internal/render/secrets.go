@@ -14,14 +14,19 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/spec"
 )
 
-// LoginSecret is a generated Secret with which somebody logs in: user and password, and for convenience where and how.
-func LoginSecret(c *spec.Cluster, name, user, password, database string) *corev1ac.SecretApplyConfiguration {
-	host := naming.Host(naming.ApplicationService(c.Name), c.Namespace)
+// Login is what a Secret holds with which somebody logs in: user and password, and for convenience where and how.
+func Login(cluster, namespace, user, password, database string) map[string]string {
+	host := naming.Host(naming.ApplicationService(cluster), namespace)
 	port := strconv.Itoa(naming.PortSQL)
 	uri := url.URL{Scheme: "postgresql", User: url.UserPassword(user, password), Host: host + ":" + port, Path: database}
-	return secret(c, name, corev1.SecretTypeBasicAuth, map[string]string{
+	return map[string]string{
 		"username": user, "password": password, "host": host, "port": port, "dbname": database, "uri": uri.String(),
-	})
+	}
+}
+
+// LoginSecret is a generated Secret with which somebody logs in.
+func LoginSecret(c *spec.Cluster, name, user, password, database string) *corev1ac.SecretApplyConfiguration {
+	return secret(c, name, corev1.SecretTypeBasicAuth, Login(c.Name, c.Namespace, user, password, database))
 }
 
 // SuperuserLogin is the Secret of the superuser.

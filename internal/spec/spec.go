@@ -38,10 +38,12 @@ type Cluster struct {
 	ApplicationSecret      string
 	ApplicationSecretGiven bool
 	Bootstrap              *instanceapi.Bootstrap
-	Retain                 bool
-	AntiAffinity           string
-	TopologyKey            string
-	NetworkPolicy          *NetworkPolicy
+	// ManagedRoles are the roles that the operator keeps, in the order of the spec.
+	ManagedRoles  []ManagedRole
+	Retain        bool
+	AntiAffinity  string
+	TopologyKey   string
+	NetworkPolicy *NetworkPolicy
 	// EscapeGTMWait are the coordinators that the user asked gc to forget.
 	EscapeGTMWait []string
 	// Wanted is how many nodes of a role the spec wants; how many there are is told by Nodes.
@@ -144,6 +146,7 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 		out.NetworkPolicy = &NetworkPolicy{Applications: s.NetworkPolicy.ApplicationPeers, Monitoring: s.NetworkPolicy.MonitoringPeers}
 	}
 	out.resolveBootstrap(s.Bootstrap)
+	out.ManagedRoles = managedRoles(s.Managed)
 	members := c.Status.Members
 	if len(members) == 0 {
 		members = Members(c, nil)

@@ -130,6 +130,10 @@ func (d *doctor) spec() {
 		d.explain(v1alpha1.ConditionBootstrapped)
 		d.add(Problem, "a statement of spec.bootstrap was refused", message, "kubectl antdb psql "+c.Name+"   # repair what the statement needs; it is tried again")
 	}
+	if reason, message, bad := d.condition(v1alpha1.ConditionRolesReconciled); bad && reason == v1alpha1.ReasonRoleFailed {
+		d.explain(v1alpha1.ConditionRolesReconciled)
+		d.add(Warning, "a role of spec.managed.roles cannot be made as it is described", message, "kubectl antdb user list "+c.Name, edit)
+	}
 }
 
 // halted tells that nothing runs that could be wrong.

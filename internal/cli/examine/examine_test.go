@@ -276,6 +276,17 @@ func TestTheDoctorNamesTheCauseAndNotWhatFollowsFromIt(t *testing.T) {
 			},
 			want: []string{`problem|a server refuses a parameter|work_mem = "lots"|It runs on with its old configuration`},
 		},
+		"a role that cannot be made": {
+			how: func(f *examine.Facts) {
+				bad(f, v1alpha1.ConditionRolesReconciled, v1alpha1.ReasonRoleFailed, `anna: role "nobody" does not exist`)
+			},
+			want: []string{`warning|a role of spec.managed.roles cannot be made as it is described|anna: role "nobody" does not exist|kubectl antdb user list demo`},
+		},
+		"roles that are being made": {
+			how: func(f *examine.Facts) {
+				bad(f, v1alpha1.ConditionRolesReconciled, v1alpha1.ReasonRolesPending, "anna: being made as described")
+			},
+		},
 		"parameters and passwords that wait": {
 			how: func(f *examine.Facts) {
 				f.Cluster.Status.Nodes[1].Instances[0].PendingRestart = []string{"max_connections"}

@@ -162,7 +162,7 @@ func (d *doctor) rest() {
 			d.add(Problem, "the cluster does not have the nodes that its spec wants", c.Message, "kubectl antdb operations "+d.Cluster.Name)
 		}
 		quiet := c.Type == v1alpha1.ConditionProgressing || c.Status != "False" || slices.Contains(d.explained, c.Type) ||
-			c.Reason == v1alpha1.ReasonBootstrapPending || c.Reason == v1alpha1.ReasonApplying || c.Reason == v1alpha1.ReasonResizing
+			c.Reason == v1alpha1.ReasonBootstrapPending || c.Reason == v1alpha1.ReasonApplying || c.Reason == v1alpha1.ReasonResizing || c.Reason == v1alpha1.ReasonRolesPending
 		if follows := d.gtmLost || len(d.away) > 0; !quiet && !follows {
 			d.add(Problem, c.Type+" is not true: "+c.Reason, c.Message, "kubectl antdb status "+d.Cluster.Name, "kubectl antdb logs --cluster "+d.Cluster.Name)
 		}

@@ -303,6 +303,8 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 		return "kubectl antdb logs gc --cluster " + c.Name
 	case v1alpha1.ReasonGTMWaitsForNodes:
 		return "bring the missing nodes back; the message tells how to go on without a coordinator"
+	case v1alpha1.ReasonRoleFailed:
+		return "change the spec or the Secret; what there is:  kubectl antdb user list " + c.Name
 	case v1alpha1.ReasonBootstrapFailed:
 		return "the statement runs once only: repair what it needs with kubectl antdb psql " + c.Name + ", or make the cluster anew"
 	}

@@ -27,6 +27,8 @@ type Metrics struct {
 	// Of each cluster: its nodes, its operations that have not ended, and when the one that runs began, in seconds since
 	// 1970, 0 while none does.
 	Members, Open, Began *prometheus.GaugeVec
+	// Roles are the roles of spec.managed, by how far they are.
+	Roles *prometheus.GaugeVec
 }
 
 // seconds are the bounds of durations of operations: some take seconds, a move of rows may take hours.
@@ -54,8 +56,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Members:    gauge("cluster_members", "Nodes of a cluster besides gc, by role and state.", "role", "state"),
 		Open:       gauge("operations_open", "Operations of a cluster that have not ended, by phase.", "phase"),
 		Began:      gauge("running_operation_start_time_seconds", "When the operation of a cluster that runs began, since 1970; 0 while none runs."),
+		Roles:      gauge("managed_roles", "Roles of spec.managed of a cluster, by state.", "state"),
 	}
-	r.MustRegister(m.Writes, m.Actions, m.Operations, m.Durations, m.Steps, m.Members, m.Open, m.Began)
+	r.MustRegister(m.Writes, m.Actions, m.Operations, m.Durations, m.Steps, m.Members, m.Open, m.Began, m.Roles)
 	return m
 }
 
@@ -126,12 +129,19 @@ func (m *Metrics) looked(cluster types.NamespacedName, operations []v1alpha1.Ant
 		m.Open.WithLabelValues(cluster.Namespace, cluster.Name, string(phase)).Set(open[phase])
 	}
 	m.Began.WithLabelValues(cluster.Namespace, cluster.Name).Set(began)
+	roles := map[v1alpha1.ManagedRoleState]float64{}
+	for _, s := range p.Status.ManagedRoles {
+		roles[s.State]++
+	}
+	for _, state := range []v1alpha1.ManagedRoleState{v1alpha1.RolePending, v1alpha1.RoleReconciled, v1alpha1.RoleFailed} {
+		m.Roles.WithLabelValues(cluster.Namespace, cluster.Name, string(state)).Set(roles[state])
+	}
 }
 
 // forget takes away what is told of a cluster that is gone.
 func (m *Metrics) forget(cluster types.NamespacedName) {
 	labels := prometheus.Labels{"namespace": cluster.Namespace, "cluster": cluster.Name}
-	for _, g := range []*prometheus.GaugeVec{m.Members, m.Open, m.Began} {
+	for _, g := range []*prometheus.GaugeVec{m.Members, m.Open, m.Began, m.Roles} {
 		g.DeletePartialMatch(labels)
 	}
 }

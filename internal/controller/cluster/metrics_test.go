@@ -95,7 +95,7 @@ func TestNothingIsToldOfAClusterThatIsGone(t *testing.T) {
 	if _, err := s.operator.Reconcile(s.ctx, request); err != nil {
 		t.Fatal(err)
 	}
-	if left := s.measured(`antdb_operator_cluster_members{`, `antdb_operator_operations_open{`, `antdb_operator_running_`); len(left) > 0 {
+	if left := s.measured(`antdb_operator_cluster_members{`, `antdb_operator_operations_open{`, `antdb_operator_running_`, `antdb_operator_managed_roles{`); len(left) > 0 {
 		t.Errorf("still told: %v", left)
 	}
 }

@@ -47,6 +47,7 @@ type Order interface {
 	Restart(ctx context.Context, r instanceapi.Restart) error
 	Bootstrap(ctx context.Context, b instanceapi.Bootstrap) error
 	ApplyCredentials(ctx context.Context) error
+	PutRoles(ctx context.Context, w instanceapi.Roles) (instanceapi.RolesStatus, error)
 	Reach(ctx context.Context) (instanceapi.Reach, error)
 	Escape(ctx context.Context, e instanceapi.Escape) error
 	Scaling
@@ -105,6 +106,9 @@ func (r *Reconciler) observe(ctx context.Context, cluster *v1alpha1.AntDBCluster
 		return nil, err
 	}
 	if err := r.observeSecrets(ctx, want, snap); err != nil {
+		return nil, err
+	}
+	if snap.Passwords, err = r.passwords(ctx, want); err != nil {
 		return nil, err
 	}
 	return snap, nil

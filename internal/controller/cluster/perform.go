@@ -120,6 +120,8 @@ func (r *Reconciler) act(ctx context.Context, want *spec.Cluster, a plan.Action)
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Bootstrap(ctx, a.Bootstrap) })
 	case plan.ApplyCredentials:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.ApplyCredentials(ctx) })
+	case plan.PutRoles:
+		return r.order(ctx, want, a.Instance, func(i Instance) error { _, err := i.PutRoles(ctx, a.Roles); return err })
 	case plan.ForgetRequest:
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, a.Annotation)
 		cluster := &v1alpha1.AntDBCluster{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Name}}

@@ -40,6 +40,8 @@ type Reconciler struct {
 	Dial Dialer
 	// Certificates are the operator's own, for its calls to instances.
 	Certificates Certificates
+	// Verifiers are those of the passwords of managed roles.
+	Verifiers Verifiers
 	// Metrics count what was done. Now is the clock.
 	Metrics *Metrics
 	Now     func() time.Time
@@ -60,6 +62,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if cluster == nil || cluster.DeletionTimestamp != nil {
 		r.Metrics.forget(req.NamespacedName)
+		r.Verifiers.keep(req.NamespacedName, nil)
 		return ctrl.Result{}, r.abandon(ctx, operations) // owner references do the rest
 	}
 	want := spec.Resolve(cluster)

@@ -85,14 +85,9 @@ func (r *Reconciler) login(ctx context.Context, want *spec.Cluster, name string,
 	return s, err
 }
 
-// secret reads a Secret of this cluster; one that an earlier cluster of the same name left behind must go first. A
-// Secret without our labels is not in the cache: somebody made it before the cluster, and it counts as given.
+// secret reads a Secret of this cluster; one that an earlier cluster of the same name left behind must go first.
 func (r *Reconciler) secret(ctx context.Context, want *spec.Cluster, name string) (*corev1.Secret, error) {
-	s, key := &corev1.Secret{}, types.NamespacedName{Namespace: want.Namespace, Name: name}
-	err := r.Client.Get(ctx, key, s)
-	if apierrors.IsNotFound(err) {
-		err = r.Live.Get(ctx, key, s)
-	}
+	s, err := r.anySecret(ctx, want, name)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +95,17 @@ func (r *Reconciler) secret(ctx context.Context, want *spec.Cluster, name string
 		return nil, fmt.Errorf("secret %s: %w", name, errEarlier)
 	}
 	return s, nil
+}
+
+// anySecret reads a Secret, whoever made it. One without our labels is not in the cache: somebody made it before the
+// cluster, or beside it, and it counts as given.
+func (r *Reconciler) anySecret(ctx context.Context, want *spec.Cluster, name string) (*corev1.Secret, error) {
+	s, key := &corev1.Secret{}, types.NamespacedName{Namespace: want.Namespace, Name: name}
+	err := r.Client.Get(ctx, key, s)
+	if apierrors.IsNotFound(err) {
+		err = r.Live.Get(ctx, key, s)
+	}
+	return s, err
 }
 
 func (r *Reconciler) authority(ctx context.Context, want *spec.Cluster) (pki.Pair, error) {

@@ -34,7 +34,6 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		For(&v1alpha1.AntDBCluster{}, news).
 		Owns(&corev1.Pod{}).
 		Owns(&corev1.Service{}).
-		Owns(&corev1.Secret{}).
 		Owns(&corev1.ConfigMap{}).
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&rbacv1.Role{}).
@@ -43,6 +42,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&v1alpha1.AntDBOperation{}, handler.EnqueueRequestsFromMapFunc(byOperation), news).
 		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(&Pacer{Next: r, Now: r.Now})
 }
@@ -56,7 +56,8 @@ func byOperation(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: op.Namespace, Name: op.Spec.Cluster}}}
 }
 
-// byLabel finds the cluster of a volume claim: a claim that is to be kept has no owner.
+// byLabel finds the cluster of a volume claim, which has no owner if it is to be kept, or of a Secret, which somebody else
+// may have made.
 func byLabel(_ context.Context, o client.Object) []reconcile.Request {
 	name := o.GetLabels()[naming.LabelCluster]
 	if name == "" {

@@ -13,11 +13,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // Credential is one role and the password that its Secret holds.
@@ -49,8 +48,7 @@ func Password(folder string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	line = strings.TrimRight(line, "\r")
+	line := scram.FirstLine(text)
 	if line == "" {
 		return "", fmt.Errorf("read password: %s is empty", filepath.Join(folder, "password"))
 	}
@@ -71,7 +69,7 @@ func Stale(ctx context.Context, db Database, want []Credential) ([]Credential, e
 		if err != nil {
 			return nil, err
 		}
-		if exists && !dbadmin.Matches(verifier, c.Role, c.Password) {
+		if exists && !scram.Matches(verifier, c.Role, c.Password) {
 			stale = append(stale, c)
 		}
 	}
@@ -79,13 +77,13 @@ func Stale(ctx context.Context, db Database, want []Credential) ([]Credential, e
 }
 
 // Apply gives the roles that are stale their passwords.
-func Apply(ctx context.Context, db Database, want []Credential, salt func() [dbadmin.SaltBytes]byte) error {
+func Apply(ctx context.Context, db Database, want []Credential, salt func() [scram.SaltBytes]byte) error {
 	stale, err := Stale(ctx, db, want)
 	if err != nil {
 		return err
 	}
 	for _, c := range stale {
-		verifier, err := dbadmin.Verifier(c.Password, salt())
+		verifier, err := scram.Verifier(c.Password, salt())
 		if err != nil {
 			return err
 		}

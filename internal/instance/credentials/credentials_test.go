@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/credentials"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // roles are what a database stores.
@@ -29,10 +29,10 @@ func (r roles) SetPassword(_ context.Context, role, verifier string) error {
 	return nil
 }
 
-func salt() [dbadmin.SaltBytes]byte { return [dbadmin.SaltBytes]byte{1} }
+func salt() [scram.SaltBytes]byte { return [scram.SaltBytes]byte{1} }
 
 func TestOnlyRolesThatExistAndDifferAreStaleAndThenApplied(t *testing.T) {
-	right, err := dbadmin.Verifier("right", salt())
+	right, err := scram.Verifier("right", salt())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestOnlyRolesThatExistAndDifferAreStaleAndThenApplied(t *testing.T) {
 	if err := credentials.Apply(ctx, db, want, salt); err != nil {
 		t.Fatal(err)
 	}
-	if db["postgres"] != right || !dbadmin.Matches(db["app"], "app", "new") || len(db) != 2 {
+	if db["postgres"] != right || !scram.Matches(db["app"], "app", "new") || len(db) != 2 {
 		t.Errorf("afterwards %v", db)
 	}
 }

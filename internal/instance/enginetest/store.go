@@ -72,6 +72,7 @@ func (s *store) answer(_ *pgfake.Session, sql string) pgfake.Reply {
 	}{
 		{topology.Select, s.catalog},
 		{" NODE ", s.change},
+		{"pg_auth_members", s.roles},
 		{"pg_authid", s.password},
 		{"ROLE ", s.role},
 		{"pending_restart", s.pending},
@@ -166,8 +167,21 @@ func (s *store) password(sql string) pgfake.Reply {
 	return r
 }
 
-var roleStatement = regexp.MustCompile(`ROLE "([^"]+)".* PASSWORD '([^']*)'`)
+// roles lists the roles. All of them may log in and nothing more.
+func (s *store) roles(string) pgfake.Reply {
+	r := pgfake.Reply{Columns: []pgfake.Column{
+		pgfake.Text("rolname"), pgfake.Bool("rolcanlogin"), pgfake.Bool("rolsuper"), pgfake.Bool("rolcreatedb"), pgfake.Bool("rolcreaterole"),
+		pgfake.Bool("rolinherit"), pgfake.Int("rolconnlimit"), pgfake.Text("rolpassword"), pgfake.Text("comment"), pgfake.Text("memberof"),
+	}}
+	for name, verifier := range s.read().Roles {
+		r.Rows = append(r.Rows, []string{name, "t", "f", "f", "f", "t", "-1", verifier, "", "[]"})
+	}
+	return r
+}
 
+var roleStatement = regexp.MustCompile(`^(CREATE|ALTER|DROP) ROLE "([^"]+)"(?:.* PASSWORD '([^']*)')?`)
+
+// role makes and changes roles, of which a name and a password are kept. One called "owner" cannot be dropped.
 func (s *store) role(sql string) pgfake.Reply {
 	m := roleStatement.FindStringSubmatch(sql)
 	if m == nil {
@@ -177,7 +191,14 @@ func (s *store) role(sql string) pgfake.Reply {
 	if c.Roles == nil {
 		c.Roles = map[string]string{}
 	}
-	c.Roles[m[1]] = m[2]
+	switch {
+	case m[1] == "DROP" && m[2] == "owner":
+		return pgfake.Refuse("2BP01", `role "owner" cannot be dropped because some objects depend on it`)
+	case m[1] == "DROP":
+		delete(c.Roles, m[2])
+	default:
+		c.Roles[m[2]] = m[3]
+	}
 	s.write(c)
 	return pgfake.Reply{}
 }

@@ -24,6 +24,7 @@ type Instance interface {
 	Restart(context.Context, instanceapi.Restart) error
 	Bootstrap(context.Context, instanceapi.Bootstrap) error
 	ApplyCredentials(context.Context) error
+	PutRoles(context.Context, instanceapi.Roles) (instanceapi.RolesStatus, error)
 	Reach(context.Context) (instanceapi.Reach, error)
 	Escape(context.Context, instanceapi.Escape) error
 	Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error)
@@ -72,6 +73,7 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("GET "+instanceapi.PathReach, get(i.Reach))
 	v1.HandleFunc("PUT "+instanceapi.PathTopology, put(i.PutTopology))
 	v1.HandleFunc("PUT "+instanceapi.PathConfig, put(i.PutConfig))
+	v1.HandleFunc("PUT "+instanceapi.PathRoles, put(i.PutRoles))
 	v1.HandleFunc("POST "+instanceapi.PathRestart, post(http.StatusAccepted, i.Restart))
 	v1.HandleFunc("POST "+instanceapi.PathBootstrap, post(http.StatusAccepted, i.Bootstrap))
 	v1.HandleFunc("POST "+instanceapi.PathEscape, post(http.StatusAccepted, i.Escape))

@@ -40,9 +40,12 @@ func (f *fake) PutConfig(_ context.Context, c instanceapi.Config) (instanceapi.C
 func (f *fake) Restart(_ context.Context, r instanceapi.Restart) error { f.restarted = r; return nil }
 func (f *fake) Bootstrap(context.Context, instanceapi.Bootstrap) error { return errors.New("broken") }
 func (f *fake) ApplyCredentials(context.Context) error                 { return nil }
-func (f *fake) Reach(context.Context) (instanceapi.Reach, error)       { return instanceapi.Reach{}, nil }
-func (f *fake) Escape(context.Context, instanceapi.Escape) error       { return serve.Never("not gc") }
-func (f *fake) Join(context.Context, instanceapi.Join) error           { return nil }
+func (f *fake) PutRoles(_ context.Context, r instanceapi.Roles) (instanceapi.RolesStatus, error) {
+	return instanceapi.RolesStatus{Hash: r.Hash()}, nil
+}
+func (f *fake) Reach(context.Context) (instanceapi.Reach, error) { return instanceapi.Reach{}, nil }
+func (f *fake) Escape(context.Context, instanceapi.Escape) error { return serve.Never("not gc") }
+func (f *fake) Join(context.Context, instanceapi.Join) error     { return nil }
 
 func (f *fake) Lock(context.Context, instanceapi.Lock) (instanceapi.LockStatus, error) {
 	return instanceapi.LockStatus{}, serve.Never("not gc")
@@ -183,6 +186,7 @@ func TestProbesNeedNoCertificateAndEverythingElseTheOperators(t *testing.T) {
 		{operator, "GET", "/v1/status", "", 200, `"node":"dn1"`},
 		{operator, "PUT", "/v1/topology", "{}", 409, "SQL does not run"},
 		{operator, "PUT", "/v1/config", `{"gtmHost":"h"}`, 200, `"changed":true`},
+		{operator, "PUT", "/v1/roles", `{"roles":[]}`, 200, `"hash":`},
 		{operator, "PUT", "/v1/config", `{"gtm`, 400, "read request"},
 		{operator, "PUT", "/v1/config", `{"gtmHost":"` + strings.Repeat("x", 5<<20) + `"}`, 400, "too large"},
 		{operator, "POST", "/v1/restart", `{"token":"t"}`, 202, ""},

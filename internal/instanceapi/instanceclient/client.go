@@ -74,6 +74,12 @@ func (c *Client) ApplyCredentials(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathCredentials, nil, nil)
 }
 
+// PutRoles hands out the roles that are wanted and waits until they are made, as far as the server lets them.
+func (c *Client) PutRoles(ctx context.Context, w instanceapi.Roles) (instanceapi.RolesStatus, error) {
+	var s instanceapi.RolesStatus
+	return s, c.do(ctx, http.MethodPut, instanceapi.PathRoles, w, &s)
+}
+
 // Reach runs a statement through a coordinator on every datanode.
 func (c *Client) Reach(ctx context.Context) (instanceapi.Reach, error) {
 	var r instanceapi.Reach

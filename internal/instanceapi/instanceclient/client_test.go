@@ -18,6 +18,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi/instanceclient"
+	"github.com/antdb-operator/antdb-operator/internal/roles"
 )
 
 // served gives a client of a server that answers every request in the same way, and what the server was asked.
@@ -57,6 +58,10 @@ func TestEachOrderGoesToItsPath(t *testing.T) {
 		},
 		`PUT /v1/config {"parameters":null,"hba":null,"gtmHost":"gc","superuserAccess":false}`: func(ctx context.Context, c *instanceclient.Client) error {
 			_, err := c.PutConfig(ctx, instanceapi.Config{GTMHost: "gc"})
+			return err
+		},
+		`PUT /v1/roles {"roles":[{"connectionLimit":-1,"name":"anna"}]}`: func(ctx context.Context, c *instanceclient.Client) error {
+			_, err := c.PutRoles(ctx, instanceapi.Roles{Roles: []roles.Role{{Name: "anna", Attributes: roles.Attributes{ConnectionLimit: -1}}}})
 			return err
 		},
 		`POST /v1/restart {"token":"t","reason":"r"}`: func(ctx context.Context, c *instanceclient.Client) error {

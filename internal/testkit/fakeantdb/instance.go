@@ -12,6 +12,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/roles"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
@@ -61,7 +62,7 @@ func (w *World) status(p *process) instanceapi.Status {
 	s := instanceapi.Status{
 		Cluster: "demo", Node: p.Node, Instance: p.Instance, Role: p.Role, Primary: true, State: p.phase, Accepting: p.up(),
 		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartedFor: p.disk.restarted, EscapedFor: p.disk.escaped,
-		Config: p.config(),
+		Config: p.config(), Roles: w.rolesStatus(p),
 	}
 	if p.up() && !w.answers(p) {
 		s.State, s.Message = instanceapi.StateWaiting, "statements do not come back"
@@ -202,6 +203,25 @@ func (i *Instance) Bootstrap(ctx context.Context, b instanceapi.Bootstrap) error
 // ApplyCredentials changes nothing here: this world has no passwords.
 func (i *Instance) ApplyCredentials(ctx context.Context) error {
 	return i.on(ctx, true, func(*World, *process) error { return nil })
+}
+
+// PutRoles makes roles as far as DDL runs.
+func (i *Instance) PutRoles(ctx context.Context, want instanceapi.Roles) (s instanceapi.RolesStatus, err error) {
+	return s, i.on(ctx, true, func(w *World, p *process) error {
+		if p.Role != antdb.RoleCoordinator {
+			w.violate("%s is handed roles", p.Node)
+		}
+		p.roles, p.refused = want, ""
+		if len(roles.Diff(w.heldRoles(), want.Roles)) > 0 {
+			if p.refused = w.ddl(p); p.refused == "" {
+				w.makeRoles(want.Roles)
+			}
+		}
+		if now := w.rolesStatus(p); now != nil {
+			s = *now
+		}
+		return nil
+	})
 }
 
 // Reach runs a statement on every datanode.

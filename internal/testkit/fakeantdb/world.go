@@ -16,6 +16,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/roles"
 	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
@@ -34,6 +35,7 @@ type World struct {
 	ran        map[string]int
 	orders     int
 	violations []string
+	roles      map[string]roles.Held
 	scaling
 	splitting
 }
@@ -70,6 +72,8 @@ type process struct {
 	equal       bool // the catalog was right once, so that a difference is drift
 	boot        instanceapi.BootstrapState
 	todo        []string // statements of the bootstrap that are left
+	roles       instanceapi.Roles
+	refused     string // why the roles could not be made
 	lock        *instanceapi.LockStatus
 	lease       int // steps for which the lock outlives the last request
 	move        *instanceapi.MoveStatus
@@ -97,7 +101,7 @@ type Launch struct {
 func New() *World {
 	return &World{
 		InitdbSteps: 2, WaitSteps: 60, volumes: map[string]*volume{}, processes: map[string]*process{}, nodes: map[string]bool{},
-		journal: map[string]bool{}, ran: map[string]int{}, scaling: newScaling(),
+		journal: map[string]bool{}, ran: map[string]int{}, roles: map[string]roles.Held{}, scaling: newScaling(),
 	}
 }
 

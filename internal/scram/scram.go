@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dbadmin
+// Package scram makes and checks what a server stores in place of a password, and derives nothing else from one.
+//
+// It is pure: salts come in as arguments.
+package scram
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // an old verifier of the server has this form; none is made here
 	"crypto/pbkdf2"
@@ -23,18 +27,27 @@ const (
 	scramSalt       = 16
 )
 
-// SaltBytes is how many random bytes a Verifier needs.
+// prefix of a SCRAM verifier.
+const prefix = "SCRAM-SHA-256$"
+
+// SaltBytes is how many bytes a Verifier needs that differ from role to role and that nobody can foresee.
 const SaltBytes = scramSalt
 
-// Verifier is what a server stores instead of a password, made with a fresh random salt. Sending it in place of the
-// password keeps the password out of the server's log.
+// FirstLine is the password that a file or a key of a Secret holds: its first line, as the engine reads it too.
+func FirstLine(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return strings.TrimRight(string(line), "\r")
+}
+
+// Verifier is what a server stores instead of a password. Sending it in place of the password keeps the password out of
+// the server's log.
 func Verifier(password string, salt [SaltBytes]byte) (string, error) {
 	stored, server, err := scramKeys(password, salt[:], scramIterations)
 	if err != nil {
 		return "", fmt.Errorf("make verifier: %w", err)
 	}
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored), b64(server)), nil
+	return fmt.Sprintf(prefix+"%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored), b64(server)), nil
 }
 
 func scramKeys(password string, salt []byte, iterations int) (stored, server []byte, err error) {
@@ -67,7 +80,7 @@ func prepared(password string) string {
 
 // Matches tells whether a stored verifier belongs to a password. It knows the forms that a server stores.
 func Matches(verifier, role, password string) bool {
-	if rest, ok := strings.CutPrefix(verifier, "SCRAM-SHA-256$"); ok {
+	if rest, ok := strings.CutPrefix(verifier, prefix); ok {
 		return matchesSCRAM(rest, password)
 	}
 	if rest, ok := strings.CutPrefix(verifier, "md5"); ok {
@@ -75,6 +88,18 @@ func Matches(verifier, role, password string) bool {
 		return subtle.ConstantTimeCompare([]byte(rest), []byte(hex.EncodeToString(sum[:]))) == 1
 	}
 	return false
+}
+
+// Kind is the method by which a stored verifier lets its role log in; empty if nothing is stored.
+func Kind(verifier string) string {
+	switch {
+	case verifier == "":
+		return ""
+	case strings.HasPrefix(verifier, prefix):
+		return "scram-sha-256"
+	default:
+		return "md5"
+	}
 }
 
 // matchesSCRAM reads ITERATIONS:SALT$STOREDKEY:SERVERKEY.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dbadmin_test
+package scram_test
 
 import (
 	"regexp"
 	"testing"
 
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // Written by a PostgreSQL server for "app secret" and for "pässwörd ½".
@@ -32,7 +32,7 @@ func TestStoredVerifiersOfRealServersMatchTheirPasswords(t *testing.T) {
 		"the password in the open": {"app secret", "app", "app secret", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := dbadmin.Matches(c.verifier, c.role, c.password); got != c.want {
+			if got := scram.Matches(c.verifier, c.role, c.password); got != c.want {
 				t.Errorf("Matches(%q, %q, %q) = %v, want %v", c.verifier, c.role, c.password, got, c.want)
 			}
 		})
@@ -41,26 +41,42 @@ func TestStoredVerifiersOfRealServersMatchTheirPasswords(t *testing.T) {
 
 func TestAVerifierMatchesItsOwnPasswordAndDoesNotHoldIt(t *testing.T) {
 	for _, password := range []string{"simple", "with 'quotes' and \\", "pässwörd ½", " blank "} {
-		v, err := dbadmin.Verifier(password, [dbadmin.SaltBytes]byte{1, 2, 3})
+		v, err := scram.Verifier(password, [scram.SaltBytes]byte{1, 2, 3})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !regexp.MustCompile(`^SCRAM-SHA-256\$4096:[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}$`).MatchString(v) {
 			t.Errorf("verifier %q does not look like one of PostgreSQL", v)
 		}
-		if !dbadmin.Matches(v, "app", password) {
+		if !scram.Matches(v, "app", password) {
 			t.Errorf("verifier %q does not match its own password %q", v, password)
 		}
-		if dbadmin.Matches(v, "app", password+"x") {
+		if scram.Matches(v, "app", password+"x") {
 			t.Errorf("verifier %q matches another password", v)
 		}
 	}
 }
 
 func TestDifferentSaltsMakeDifferentVerifiers(t *testing.T) {
-	a, _ := dbadmin.Verifier("p", [dbadmin.SaltBytes]byte{1})
-	b, _ := dbadmin.Verifier("p", [dbadmin.SaltBytes]byte{2})
+	a, _ := scram.Verifier("p", [scram.SaltBytes]byte{1})
+	b, _ := scram.Verifier("p", [scram.SaltBytes]byte{2})
 	if a == b {
 		t.Errorf("both verifiers are %s", a)
+	}
+}
+
+func TestOnlyTheFirstLineOfASecretIsThePassword(t *testing.T) {
+	for text, want := range map[string]string{"one": "one", "one\n": "one", "one\r\nmore": "one", " one ": " one ", "\nmore": "", "": ""} {
+		if got := scram.FirstLine([]byte(text)); got != want {
+			t.Errorf("%q holds the password %q, not %q", text, got, want)
+		}
+	}
+}
+
+func TestKindNamesTheMethodOfAVerifier(t *testing.T) {
+	for verifier, want := range map[string]string{scramOfServer: "scram-sha-256", "md54b65ee0aad584a9c393a7c4a32fdf04d": "md5", "": ""} {
+		if got := scram.Kind(verifier); got != want {
+			t.Errorf("%q is of the kind %q, not %q", verifier, got, want)
+		}
 	}
 }
