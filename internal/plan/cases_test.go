@@ -108,6 +108,10 @@ func answer(given map[string]string) (string, error) {
 		return "", err
 	}
 	snap.Status.Topology.Deregistered = o.Deregistered
+	for i := range snap.Status.Nodes {
+		n := &snap.Status.Nodes[i]
+		n.Instances[0].RestartedFor = o.Nodes[n.Name].over(o.All).Told
+	}
 	if len(o.Members) > 0 {
 		snap.Status.Members = o.Members
 	}
@@ -204,6 +208,11 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 		}
 		if m.DownSince != nil {
 			fmt.Fprintf(&b, "member %s is down since %s\n", m.Name, m.DownSince.Format(time.TimeOnly))
+		}
+	}
+	for _, n := range p.Status.Nodes {
+		if id := n.Instances[0].RestartedFor; id != "" {
+			fmt.Fprintf(&b, "%s is restarted for %s\n", n.Name, id)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
