@@ -122,6 +122,7 @@ const (
 	EventStopping            = "Stopping"
 	EventStopped             = "Stopped"
 	EventStarting            = "Starting"
+	EventRequestRefused      = "RequestRefused"
 	EventNodeRestarted       = "NodeRestarted"
 	EventRestarting          = "Restarting"
 	EventPodCreated          = "PodCreated"
@@ -152,6 +153,11 @@ const (
 	// catalog, so that a gc which waits for them starts to work again. The operator removes it once gc works, so that
 	// nobody is left out a second time without being asked.
 	AnnotationEscapeGTMWait = "antdb.io/escape-gtm-wait"
+	// AnnotationRestart asks the operator to restart servers once, one at a time and each only while all others serve. Its
+	// value is an id, such as the time, and after "/" the nodes that are meant: "2026-01-02T03:04:05Z/dn1,cn2"; without
+	// nodes all are. The status of each instance tells the id for which it was restarted last, and the operator removes the
+	// annotation when nobody is left.
+	AnnotationRestart = "antdb.io/restart"
 )
 
 // Annotations of an AntDBOperation that the operator made because counts changed.

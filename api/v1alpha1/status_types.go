@@ -131,6 +131,9 @@ type InstanceStatus struct {
 	// +listType=atomic
 	// +optional
 	PendingRestart []string `json:"pendingRestart,omitempty"`
+	// RestartedFor is the id of the annotation antdb.io/restart for which the server was restarted, or its pod made, last.
+	// +optional
+	RestartedFor string `json:"restartedFor,omitempty"`
 	// StaleCredentials names roles whose password in the database is not yet the one in their Secret.
 	// +listType=atomic
 	// +optional

@@ -262,14 +262,20 @@ func (o *application) judge(r *view.Applied, mark, out, said string, err error) 
 	case left:
 		r.Error = `the script left the transaction that it was run in, by COMMIT, ROLLBACK, \connect or RESET ALL: what it did outside of it stays`
 	case err == nil:
-		r.Error = `the end of the script was not reached: a quote, a comment, COPY or \if is left open, or it has \q`
-		if o.single {
-			r.Error += "; nothing of it stays"
-		}
+		r.Error = o.unended()
 	case exitCode(err) == psqlStopped && o.refusal(r, said):
 	default:
 		r.Error = strings.TrimSuffix(err.Error()+": "+r.Said, ": ")
 	}
+}
+
+// unended says that psql did not find the end of the script where that is.
+func (o *application) unended() string {
+	text := `the end of the script was not reached: a quote, a comment, COPY or \if is left open, or it has \q`
+	if o.single {
+		text += "; nothing of it stays"
+	}
+	return text
 }
 
 // psqlStopped is the exit code of a psql that was told to stop at errors and did.
@@ -293,7 +299,12 @@ func (o *application) refusal(r *view.Applied, said string) bool {
 	if !ok {
 		return false
 	}
-	r.Where, r.Code, r.Error = o.script.Where(e.Line-o.headLines()), e.Code, e.Text
+	line := e.Line - o.headLines()
+	if line > bytes.Count(o.script.Text(), []byte("\n")) {
+		r.Error = o.unended()
+		return true
+	}
+	r.Where, r.Code, r.Error = o.script.Where(line), e.Code, e.Text
 	switch {
 	case r.Code != notInTransaction || !o.single:
 	case o.dry == dryServer:

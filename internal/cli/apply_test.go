@@ -162,6 +162,10 @@ func TestApplyTellsWhatBecameOfTheTransaction(t *testing.T) {
 			psql:  func([]string, string) (string, string, error) { return "", "psql:<stdin>:2: NOTICE:  00000: x\n", nil },
 			words: "the end of the script was not reached",
 		},
+		"a quote is left open that the next one closes": {
+			psql:  stops("psql:<stdin>:3: ERROR:  42601: syntax error at or near \"application_name\"\n"),
+			words: "the end of the script was not reached",
+		},
 		"the connection was lost": {
 			psql: func([]string, string) (string, string, error) {
 				return "", "psql:<stdin>:2: NOTICE:  00000: x\npsql:<stdin>:2: server closed the connection unexpectedly\n", exec.CodeExitError{Err: errors.New("exit code 2"), Code: 2}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/cli/manifest"
+	"github.com/antdb-operator/antdb-operator/internal/cli/view"
 	"github.com/antdb-operator/antdb-operator/internal/pgconf"
 	"github.com/antdb-operator/antdb-operator/internal/spec"
 )
@@ -206,7 +207,7 @@ func (a *app) awaitReady(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster,
 	if !wait {
 		return nil
 	}
-	m := making{key: client.ObjectKeyFromObject(c), generation: c.Generation, began: a.Now(), goal: v1alpha1.ConditionReady}
+	m := making{key: client.ObjectKeyFromObject(c), generation: c.Generation, began: a.Now(), goal: v1alpha1.ConditionReady, progress: view.Progress}
 	if err := a.followNodes(ctx, k, &m, m.done, limit, quiet); err != nil || quiet {
 		return err
 	}

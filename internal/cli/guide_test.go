@@ -45,6 +45,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"falling":  falling,
 	"creating": creating,
 	"stopping": stopping, "starting": starting,
+	"restarting": restarting("dn1", "cn2"), "restarting-seen": restartingSeen,
 	"pausing":       pausing,
 	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,

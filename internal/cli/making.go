@@ -18,14 +18,17 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/naming"
 )
 
-// making follows the nodes of a cluster that is being made, stopped or started.
+// making follows the nodes of a cluster that is being made, stopped, started or restarted.
 type making struct {
 	key        client.ObjectKey
 	generation int64
 	began      time.Time
-	goal       string // Ready or Stopped
-	nodes      []view.NodeProgress
-	told       string // what the cluster waits for
+	goal       string // what all nodes shall be, in a word
+	// progress tells how far they are, and waits for what something else must happen first.
+	progress func(before []view.NodeProgress, c *v1alpha1.AntDBCluster, now time.Time) []view.NodeProgress
+	waits    func(*v1alpha1.AntDBCluster) string
+	nodes    []view.NodeProgress
+	told     string // for what was told to be waited
 }
 
 func (m *making) frame(s view.Style, now *scene) string {
@@ -33,7 +36,7 @@ func (m *making) frame(s view.Style, now *scene) string {
 	if c == nil {
 		return ""
 	}
-	m.nodes = view.Progress(m.nodes, c, s.Now)
+	m.nodes = m.progress(m.nodes, c, s.Now)
 	return view.Creation(s, c, m.began, m.nodes)
 }
 
@@ -42,11 +45,13 @@ func (m *making) tell(s view.Style, c *v1alpha1.AntDBCluster) []string {
 		return nil
 	}
 	before := m.nodes
-	m.nodes = view.Progress(before, c, s.Now)
+	m.nodes = m.progress(before, c, s.Now)
 	told := view.ProgressChanges(s, m.began, before, m.nodes)
-	if d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionProgressing); d != nil && d.Reason == v1alpha1.ReasonStopPending && d.Message != m.told {
-		m.told = d.Message
-		told = append(told, m.told)
+	if m.waits != nil {
+		if what := m.waits(c); what != "" && what != m.told {
+			m.told = what
+			told = append(told, what)
+		}
 	}
 	return told
 }
@@ -100,6 +105,9 @@ func (m *making) late(now *scene, limit time.Duration) error {
 	if c := now.clusters[m.key]; c != nil {
 		if ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 			why = ready.Message
+		}
+		if m.told != "" {
+			why = m.told
 		}
 	}
 	return fmt.Errorf("cluster %s is not %s after %s: %s\nThe operator goes on with it; what is wrong and what to do:  kubectl antdb doctor %s",

@@ -48,15 +48,27 @@ type patience struct {
 	limit time.Duration
 }
 
+// flags adds the flags of a command that waits.
+func (p *patience) flags(cmd *cobra.Command, usual time.Duration) {
+	cmd.Flags().BoolVar(&p.wait, "wait", true, "follow the nodes until all are where they shall be")
+	cmd.Flags().DurationVar(&p.limit, "timeout", usual, "how long to wait")
+}
+
+func (p *patience) check() error {
+	if p.limit <= 0 {
+		return fmt.Errorf("--timeout %s: allowed is more than 0", p.limit)
+	}
+	return nil
+}
+
 // turn gives a command that stops or starts a cluster its flags.
 func (a *app) turn(cmd *cobra.Command, do func(context.Context, *Kube, *v1alpha1.AntDBCluster, patience) error) *cobra.Command {
 	var p patience
 	const usual = 10 * time.Minute
-	cmd.Flags().BoolVar(&p.wait, "wait", true, "follow the nodes until all are where they shall be")
-	cmd.Flags().DurationVar(&p.limit, "timeout", usual, "how long to wait")
+	p.flags(cmd, usual)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if p.limit <= 0 {
-			return fmt.Errorf("--timeout %s: allowed is more than 0", p.limit)
+		if err := p.check(); err != nil {
+			return err
 		}
 		k, c, err := a.reach(cmd.Context(), argument(args, 0))
 		if err == nil {
@@ -117,7 +129,18 @@ func (a *app) startCluster(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluste
 
 // begin notes where the nodes of a cluster are before they are changed, so that only changes are told.
 func (a *app) begin(c *v1alpha1.AntDBCluster, goal string) making {
-	return making{key: client.ObjectKeyFromObject(c), began: a.Now(), goal: goal, nodes: view.Progress(nil, c, a.Now())}
+	return making{
+		key: client.ObjectKeyFromObject(c), began: a.Now(), goal: goal,
+		progress: view.Progress, nodes: view.Progress(nil, c, a.Now()), waits: stopPends,
+	}
+}
+
+// stopPends tells for which operation a stop waits.
+func stopPends(c *v1alpha1.AntDBCluster) string {
+	if d := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionProgressing); d != nil && d.Reason == v1alpha1.ReasonStopPending {
+		return d.Message
+	}
+	return ""
 }
 
 // edit changes the spec of a cluster.

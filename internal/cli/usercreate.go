@@ -25,11 +25,11 @@ import (
 
 // newUser is a role as the flags of user create describe it.
 type newUser struct {
-	role     v1alpha1.ManagedRole
-	inherit  bool
-	limit    int32
-	database string
-	given    bool
+	role         v1alpha1.ManagedRole
+	inherit      bool
+	limit        int32
+	database     string
+	given        bool
 	rolePatience rolePatience
 }
 

@@ -131,6 +131,7 @@ func (m *Manager) present() instanceapi.Status {
 		Starts:           f.server.Starts,
 		LastExit:         f.server.LastExit,
 		RestartedFor:     m.known.tokens.Restarted,
+		RestartingFor:    m.known.restartFor,
 		EscapedFor:       m.known.tokens.Escaped,
 		Config:           m.config.Status(),
 		Bootstrap:        m.known.bootstrap,

@@ -79,11 +79,13 @@ type Status struct {
 	Starts int `json:"starts"`
 	// LastExit tells how the server ended last, when that was not asked for.
 	LastExit string `json:"lastExit,omitempty"`
-	// RestartedFor is the Token of the last restart that was asked for and done.
-	RestartedFor string         `json:"restartedFor,omitempty"`
-	Catalog      *CatalogStatus `json:"catalog,omitempty"`
-	Config       ConfigStatus   `json:"config"`
-	Bootstrap    BootstrapState `json:"bootstrap"`
+	// RestartedFor is the Token of the last restart that was asked for and done, RestartingFor that of one under way: the
+	// server has not accepted connections since.
+	RestartedFor  string         `json:"restartedFor,omitempty"`
+	RestartingFor string         `json:"restartingFor,omitempty"`
+	Catalog       *CatalogStatus `json:"catalog,omitempty"`
+	Config        ConfigStatus   `json:"config"`
+	Bootstrap     BootstrapState `json:"bootstrap"`
 	// StaleCredentials names roles whose password in the database is not the one in the mounted Secret. Told by
 	// coordinators only.
 	StaleCredentials []string `json:"staleCredentials,omitempty"`

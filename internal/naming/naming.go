@@ -43,6 +43,8 @@ const (
 	AnnotationReport = "antdb.io/report"
 	// AnnotationNudge is changed by the operator to make the kubelet bring changed Secrets into the pod at once.
 	AnnotationNudge = "antdb.io/secrets-nudge"
+	// AnnotationRestartedFor is the request to restart for which a pod was made: its server need not be restarted for it.
+	AnnotationRestartedFor = "antdb.io/restarted-for"
 	// AnnotationMember is the state of the member that a claim belongs to, so that members can be told from claims alone.
 	AnnotationMember = "antdb.io/member"
 	// AnnotationJoined marks the claims of a node that was added to a running cluster.

@@ -63,9 +63,10 @@ type PutRoles struct {
 	Roles    instanceapi.Roles
 }
 
-// ForgetRequest removes an annotation with which the user asked for something that is done.
+// ForgetRequest removes an annotation with which the user asked for something that is done, or that is not allowed. Where
+// Value is told, one that has another by now stays.
 type ForgetRequest struct {
-	Annotation string
+	Annotation, Value string
 }
 
 // EscapeGTMWait makes gc forget coordinators that it waits for.
@@ -154,7 +155,7 @@ func (a PutRoles) String() string {
 	return "make managed roles " + a.Roles.Hash() + " through " + a.Instance
 }
 func (a ForgetRequest) String() string {
-	return "remove the annotation " + a.Annotation + ": it is done"
+	return "remove the annotation " + a.Annotation + ", which has been answered"
 }
 func (a EscapeGTMWait) String() string {
 	return "make gc forget " + strings.Join(a.Escape.Drop, ", ") + " through " + a.Instance

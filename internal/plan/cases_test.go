@@ -108,6 +108,10 @@ func answer(given map[string]string) (string, error) {
 		return "", err
 	}
 	snap.Status.Topology.Deregistered = o.Deregistered
+	for i := range snap.Status.Nodes {
+		n := &snap.Status.Nodes[i]
+		n.Instances[0].RestartedFor = o.Nodes[n.Name].over(o.All).Told
+	}
 	if len(o.Members) > 0 {
 		snap.Status.Members = o.Members
 	}
@@ -211,6 +215,11 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 	}
 	for _, r := range p.Status.ManagedRoles {
 		fmt.Fprintf(&b, "role %s is %s\n", r.Name, strings.TrimSuffix(strings.Join([]string{string(r.State), r.Message}, ": "), ": "))
+	}
+	for _, n := range p.Status.Nodes {
+		if id := n.Instances[0].RestartedFor; id != "" {
+			fmt.Fprintf(&b, "%s is restarted for %s\n", n.Name, id)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
 		s := p.Operations[name]

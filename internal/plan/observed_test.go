@@ -73,6 +73,12 @@ type seen struct {
 	Unequal   map[string]string `json:"unequal"`
 	Lock      string            `json:"lock"`
 	Digest    string            `json:"digest"`
+	// RestartedFor and RestartingFor are tokens, MadeFor is the request that its pod was made for, Told the one that the last
+	// status names.
+	RestartedFor  string `json:"restartedFor"`
+	RestartingFor string `json:"restartingFor"`
+	MadeFor       string `json:"madeFor"`
+	Told          string `json:"told"`
 	// Unpublished: the pod does not carry the label yet that the application Service selects.
 	Unpublished bool `json:"unpublished"`
 }
@@ -96,6 +102,9 @@ func (x seen) over(all seen) seen {
 	pick(&x.Bootstrap, all.Bootstrap, "")
 	pick(&x.Silent, all.Silent, "")
 	pick(&x.Digest, all.Digest, "d1")
+	pick(&x.RestartedFor, all.RestartedFor, "")
+	pick(&x.MadeFor, all.MadeFor, "")
+	pick(&x.Told, all.Told, "")
 	if x.Pending == nil {
 		x.Pending = all.Pending
 	}
@@ -251,6 +260,9 @@ func (x seen) pod(want *spec.Cluster, n spec.Node, instance string, i int) (core
 		Spec:   corev1.PodSpec{NodeName: "host1"},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: fmt.Sprintf("10.0.0.%d", i+1)},
 	}
+	if x.MadeFor != "" {
+		p.Annotations[naming.AnnotationRestartedFor] = x.MadeFor
+	}
 	if x.Template == "old" {
 		p.Annotations[naming.AnnotationTemplate] = "old"
 	}
@@ -300,7 +312,10 @@ func (x seen) instance(want *spec.Cluster, n spec.Node, deregistered []string) (
 	}
 	s := &instanceapi.Status{
 		State: instanceapi.State(x.State), StaleCredentials: x.Stale, SchemaDigest: x.Digest, Version: "5.0",
-		Timeline: 1, Starts: 1, Primary: true, Node: n.Name, Role: n.Role,
+		Timeline: 1, Starts: 1, Primary: true, Node: n.Name, Role: n.Role, RestartedFor: x.RestartedFor, RestartingFor: x.RestartingFor,
+	}
+	if s.State == instanceapi.StateInitializing {
+		s.Starts = 0
 	}
 	s.Accepting = s.State == instanceapi.StateRunning || s.State == instanceapi.StateWaiting
 	s.Serving = s.State == instanceapi.StateRunning

@@ -153,7 +153,7 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 			s.Address = row.Host
 		}
 	}
-	i := v1alpha1.InstanceStatus{Name: n.instance, Role: naming.InstancePrimary, State: "Pending", Volumes: p.volumesOf(n)}
+	i := v1alpha1.InstanceStatus{Name: n.instance, Role: naming.InstancePrimary, State: "Pending", Volumes: p.volumesOf(n), RestartedFor: p.lastRestart(n)}
 	switch {
 	case n.pod == nil && n.halted:
 		i.State = string(instanceapi.StateStopped)

@@ -25,11 +25,19 @@ type due struct {
 // touched only while every other node serves; gc, above all, only while every registered node runs, since a gc that
 // starts while one is missing stops the whole cluster.
 func (p *planner) rollout() {
-	all := p.dues()
-	if len(all) == 0 || p.halts() {
+	if p.halts() {
 		return
 	}
-	d := chosen(all)
+	p.refuseRequests()
+	left := p.askedRestarts()
+	all := p.dues()
+	if len(all) == 0 {
+		if len(left) > 0 {
+			p.progressing(v1alpha1.ReasonRestarting, "restarting as asked; to do: %s", strings.Join(left, ", "))
+		}
+		return
+	}
+	d := p.chosen(all)
 	if p.operating != nil && (!d.replace || !d.down()) {
 		return // restarts wait for the end of the operation
 	}
@@ -42,18 +50,22 @@ func (p *planner) rollout() {
 		p.progressing(v1alpha1.ReasonRestartBlocked, "%s is due (%s), but %s", d.Name, d.why, why)
 		return
 	}
-	left := make([]string, len(all))
+	todo := make([]string, len(all))
 	for i := range all {
-		left[i] = all[i].Name
+		todo[i] = all[i].Name
 	}
 	if d.replace {
-		p.progressing(v1alpha1.ReasonReplacingPod, "replacing the pod of %s (%s); to do: %s", d.Name, d.why, strings.Join(left, ", "))
+		p.progressing(v1alpha1.ReasonReplacingPod, "replacing the pod of %s (%s); to do: %s", d.Name, d.why, strings.Join(todo, ", "))
 		p.act(DeletePod{Pod: d.instance, UID: string(d.pod.UID), Why: d.why})
 		p.did(v1alpha1.EventPodReplaced, "%s: pod %s is replaced: %s", d.Name, d.instance, d.why)
 		return
 	}
-	p.progressing(v1alpha1.ReasonRestarting, "restarting %s (%s); to do: %s", d.Name, d.why, strings.Join(left, ", "))
-	p.act(RestartServer{Instance: d.instance, Restart: instanceapi.Restart{Token: d.token(), Reason: d.why}})
+	p.progressing(v1alpha1.ReasonRestarting, "restarting %s (%s); to do: %s", d.Name, d.why, strings.Join(todo, ", "))
+	token := p.token(d.node)
+	if d.status.RestartingFor == token {
+		return // it does not come up
+	}
+	p.act(RestartServer{Instance: d.instance, Restart: instanceapi.Restart{Token: token, Reason: d.why}})
 	p.did(v1alpha1.EventRestarting, "%s is restarted: %s", d.Name, d.why)
 }
 
@@ -84,19 +96,33 @@ func (p *planner) refuser() string {
 }
 
 // chosen is the next node: one that is down already because of its old template goes first, since replacing it
-// disturbs nobody and may be what heals it.
-func chosen(all []due) due {
+// disturbs nobody and may be what heals it; then one that does not serve although all others do, for the same reason.
+func (p *planner) chosen(all []due) due {
 	for _, d := range all {
 		if d.replace && d.down() {
+			return d
+		}
+	}
+	for _, d := range all {
+		if !d.serving() && p.disturbed(d.node) == "" {
 			return d
 		}
 	}
 	return all[0]
 }
 
-// token names this very restart: the same order is obeyed once, a later one for the same reason again.
-func (n *node) token() string {
-	return fmt.Sprintf("%s/%s/%d", n.Config.Hash(), n.pod.UID, n.status.Starts)
+// token names this very restart: the same order is obeyed once. One that was asked for is given once, whatever becomes of it;
+// a changed parameter may need a restart several times. While a request stands, every restart serves it.
+func (p *planner) token(n *node) string {
+	r := p.want.Restart
+	switch token := fmt.Sprintf("%s/%s/%d", n.Config.Hash(), n.pod.UID, n.status.Starts); {
+	case p.asked(n):
+		return "asked" + forRequest + r.ID
+	case r.Asks(n.Name):
+		return token + forRequest + r.ID
+	default:
+		return token
+	}
 }
 
 // down tells whether taking the node's pod away disturbs nobody. What was asked and gave no answer is not known to be
@@ -110,14 +136,24 @@ func (p *planner) due(n *node) (due, bool) {
 	if n.pod.Annotations[naming.AnnotationTemplate] != render.Template(p.want, n.Node) {
 		return due{node: n, replace: true, why: "its pod template changed"}, true
 	}
-	if n.status == nil || len(n.status.Config.PendingRestart) == 0 {
-		return due{}, false
+	asked := p.asked(n)
+	switch {
+	case n.err != "":
+		return due{}, false // it may have been restarted, and cannot say so
+	case n.status == nil || n.status.Starts == 0:
+		return due{node: n, replace: true, why: "as asked"}, asked // there is no server yet that could be restarted
 	}
-	if n.status.Config.Hash != n.Config.Hash() {
+	if c := n.status.Config; n.running() && c.Hash != n.Config.Hash() && c.RejectedHash != n.Config.Hash() {
 		return due{}, false // the newest configuration comes first, so that one restart serves for all of it
 	}
-	pending := slices.Sorted(slices.Values(n.status.Config.PendingRestart))
-	return due{node: n, why: "changed: " + strings.Join(pending, ", ")}, true
+	var why []string
+	if asked {
+		why = append(why, "as asked")
+	}
+	if pending := n.status.Config.PendingRestart; len(pending) > 0 && n.status.Config.Hash == n.Config.Hash() {
+		why = append(why, "changed: "+strings.Join(slices.Sorted(slices.Values(pending)), ", "))
+	}
+	return due{node: n, why: strings.Join(why, "; ")}, len(why) > 0
 }
 
 // disturbed tells why node n must not be taken away now; empty when it may.

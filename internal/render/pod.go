@@ -84,11 +84,15 @@ func Pod(c *spec.Cluster, n spec.Node, instance string, op Operator, secrets str
 		s.WithAffinity(a)
 	}
 	s.WithInitContainers(initContainer(op.Image, c.PullPolicy))
+	annotations := map[string]string{
+		naming.AnnotationTemplate: Template(c, n), naming.AnnotationClusterUID: c.UID, naming.AnnotationNudge: secrets,
+	}
+	if c.Restart.Asks(n.Name) {
+		annotations[naming.AnnotationRestartedFor] = c.Restart.ID
+	}
 	return corev1ac.Pod(instance, c.Namespace).
 		WithLabels(labels).
-		WithAnnotations(map[string]string{
-			naming.AnnotationTemplate: Template(c, n), naming.AnnotationClusterUID: c.UID, naming.AnnotationNudge: secrets,
-		}).
+		WithAnnotations(annotations).
 		WithOwnerReferences(owner(c)).
 		WithSpec(s)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -29,6 +30,10 @@ const (
 	StageRefused  NodeStage = "refused"  // its volume holds something else; nothing is touched
 	StageStopping NodeStage = "stopping" // its pod ends, since the cluster is stopped
 	StageStopped  NodeStage = "stopped"  // its pod is gone
+
+	StageWaiting    NodeStage = "waiting"    // its turn to be restarted has not come
+	StageRestarting NodeStage = "restarting" // it is restarted, and does not serve yet
+	StageRestarted  NodeStage = "restarted"  // it was restarted, and serves
 )
 
 // goal is where all nodes of a cluster are on their way to.
@@ -52,16 +57,44 @@ func Progress(before []NodeProgress, c *v1alpha1.AntDBCluster, now time.Time) []
 	want := spec.Resolve(c)
 	out := make([]NodeProgress, 0, len(want.Nodes))
 	for i := range want.Nodes {
-		p := progress(c, want.Nodes[i].Name, want.Nodes[i].Role)
+		out = append(out, progress(c, want.Nodes[i].Name, want.Nodes[i].Role))
+	}
+	return since(out, before, now)
+}
+
+// since notes since when nodes were seen in their stages.
+func since(nodes, before []NodeProgress, now time.Time) []NodeProgress {
+	for i := range nodes {
+		p := &nodes[i]
 		p.Since = now
 		for _, b := range before {
 			if b.Name == p.Name && b.Stage == p.Stage {
 				p.Since = b.Since
 			}
 		}
-		out = append(out, p)
 	}
-	return out
+	return nodes
+}
+
+// Restarts tells how far those nodes are that are to be restarted for a request.
+func Restarts(before []NodeProgress, c *v1alpha1.AntDBCluster, request string, asks func(node string) bool, now time.Time) []NodeProgress {
+	var out []NodeProgress
+	for _, n := range c.Status.Nodes {
+		for _, i := range n.Instances {
+			if i.Name != n.Primary || !asks(n.Name) {
+				continue
+			}
+			p := NodeProgress{Name: n.Name, Stage: StageWaiting, Message: i.Message}
+			switch done := i.RestartedFor == request; {
+			case done && i.Serving:
+				p.Stage = StageRestarted
+			case done || i.State == string(instanceapi.StateRestarting):
+				p.Stage = StageRestarting
+			}
+			out = append(out, p)
+		}
+	}
+	return since(out, before, now)
 }
 
 func progress(c *v1alpha1.AntDBCluster, node string, role antdb.Role) NodeProgress {
@@ -111,7 +144,7 @@ func ProgressChanges(s Style, began time.Time, before, after []NodeProgress) []s
 		if i >= 0 {
 			old = before[i]
 		}
-		quiet := p.Message == "" || p.Stage == StageReady || p.Stage == StageStopped
+		quiet := p.Message == "" || p.Stage == StageReady || p.Stage == StageStopped || p.Stage == StageRestarted
 		if old.Stage == p.Stage && (quiet || old.Message == p.Message) {
 			continue
 		}
@@ -138,20 +171,24 @@ func Creation(s Style, c *v1alpha1.AntDBCluster, began time.Time, nodes []NodePr
 	for _, p := range nodes {
 		mark, tone, until, message := "▶", yellow, s.Now, clean(p.Message)
 		switch p.Stage {
-		case goal(c):
+		case goal(c), StageRestarted:
 			mark, tone, until, message = "✓", green, p.Since, ""
-		case StagePending, StageReady, StageStopped:
+		case StagePending, StageReady, StageStopped, StageWaiting:
 			mark, tone = "·", ""
 		case StageRefused:
 			mark, tone = "✗", red
-		case StageInitdb, StageStarting, StageStarted, StageSynced, StageStopping:
+		case StageInitdb, StageStarting, StageStarted, StageSynced, StageStopping, StageRestarting:
 		}
 		t.row(p.Name, s.paint(tone, mark+" "+string(p.Stage)), whole(until.Sub(began)), message)
 	}
 	t.draw(l)
-	if ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Message != "" {
+	why := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+	if p := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionProgressing); p != nil && p.Status == metav1.ConditionTrue {
+		why = p
+	}
+	if why != nil && why.Message != "" {
 		l.add()
-		l.paragraph("", ready.Message)
+		l.paragraph("", why.Message)
 	}
 	return l.String()
 }

@@ -123,9 +123,7 @@ func (r *Reconciler) act(ctx context.Context, want *spec.Cluster, a plan.Action)
 	case plan.PutRoles:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { _, err := i.PutRoles(ctx, a.Roles); return err })
 	case plan.ForgetRequest:
-		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, a.Annotation)
-		cluster := &v1alpha1.AntDBCluster{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Name}}
-		return r.Client.Patch(ctx, cluster, client.RawPatch(types.MergePatchType, patch))
+		return r.forget(ctx, want, a)
 	case plan.EscapeGTMWait:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Escape(ctx, a.Escape) })
 	case plan.Instruct:
@@ -133,6 +131,21 @@ func (r *Reconciler) act(ctx context.Context, want *spec.Cluster, a plan.Action)
 	default:
 		return r.actOnObject(ctx, want, a)
 	}
+}
+
+// forget removes an annotation, unless somebody asks for something else by now.
+func (r *Reconciler) forget(ctx context.Context, want *spec.Cluster, a plan.ForgetRequest) error {
+	cluster := &v1alpha1.AntDBCluster{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, cluster); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	value, given := cluster.Annotations[a.Annotation]
+	if !given || a.Value != "" && value != a.Value {
+		return nil
+	}
+	before := cluster.DeepCopy()
+	delete(cluster.Annotations, a.Annotation)
+	return r.Client.Patch(ctx, cluster, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
 // order calls the instance manager of a pod.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,11 +49,14 @@ func mishaps() map[string]func(*scene, *rand.Rand) {
 		},
 		"the cluster is stopped or started": func(s *scene, r *rand.Rand) { s.stop(r.IntN(2) == 0) },
 		"the cluster is paused or resumed":  func(s *scene, r *rand.Rand) { s.pause(r.IntN(3) == 0) },
-		"the lock is lost":                  func(s *scene, _ *rand.Rand) { s.world.LoseLock() },
-		"somebody runs DDL":                 func(s *scene, _ *rand.Rand) { s.world.DDL("cn1") },
-		"a copy breaks off":                 func(s *scene, _ *rand.Rand) { s.world.FailJoins = 1 },
-		"a move fails":                      func(s *scene, _ *rand.Rand) { s.world.FailMoves = 1 },
-		"the operator is replaced":          func(s *scene, _ *rand.Rand) { s.restartOperator() },
+		"a restart is asked for": func(s *scene, _ *rand.Rand) {
+			s.request(v1alpha1.AnnotationRestart, s.clock.Format(time.RFC3339))
+		},
+		"the lock is lost":         func(s *scene, _ *rand.Rand) { s.world.LoseLock() },
+		"somebody runs DDL":        func(s *scene, _ *rand.Rand) { s.world.DDL("cn1") },
+		"a copy breaks off":        func(s *scene, _ *rand.Rand) { s.world.FailJoins = 1 },
+		"a move fails":             func(s *scene, _ *rand.Rand) { s.world.FailMoves = 1 },
+		"the operator is replaced": func(s *scene, _ *rand.Rand) { s.restartOperator() },
 		"the operator sleeps": func(s *scene, r *rand.Rand) {
 			for range r.IntN(15) {
 				s.step()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -94,8 +95,11 @@ func faults() map[string]fault {
 		},
 		"the cluster is stopped or started": func(s *scene, t *rapid.T) { s.stop(rapid.Bool().Draw(t, "stopped")) },
 		"the cluster is paused or resumed":  func(s *scene, t *rapid.T) { s.pause(rapid.Bool().Draw(t, "paused")) },
-		"a parameter to reload":             change("work_mem", parameter("work_mem"), "4MB", "8MB", fakeantdb.Rejected),
-		"a parameter to restart":            change("max_connections", parameter("max_connections"), "100", "200"),
+		"a restart is asked for": func(s *scene, t *rapid.T) {
+			s.request(v1alpha1.AnnotationRestart, s.clock.Format(time.RFC3339)+rapid.SampledFrom([]string{"", "/gc", "/dn1,cn2", "/dn9"}).Draw(t, "nodes"))
+		},
+		"a parameter to reload":  change("work_mem", parameter("work_mem"), "4MB", "8MB", fakeantdb.Rejected),
+		"a parameter to restart": change("max_connections", parameter("max_connections"), "100", "200"),
 		"an image": change("image", func(c *v1alpha1.AntDBCluster, v string) { c.Spec.Image = v },
 			"antdb:5", "antdb:6", kubelet.Broken),
 	}
@@ -181,6 +185,9 @@ func names(all map[string]fault) []string {
 func (s *scene) check() {
 	s.equalCatalogs()
 	s.bootstrappedOnce()
+	if !s.restarted() {
+		s.t.Errorf("a request stands: %v", s.cluster().Annotations)
+	}
 	s.expect(v1alpha1.ConditionConfigurationApplied, v1alpha1.ReasonApplied)
 	c := s.cluster()
 	for _, name := range []string{"work_mem", "max_connections"} {

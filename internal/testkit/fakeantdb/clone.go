@@ -16,7 +16,7 @@ func (w *World) Clone() *World {
 	other := &World{
 		InitdbSteps: w.InitdbSteps, WaitSteps: w.WaitSteps, volumes: map[string]*volume{}, processes: map[string]*process{},
 		nodes: maps.Clone(w.nodes), journal: maps.Clone(w.journal), ran: maps.Clone(w.ran), orders: w.orders,
-		violations: slices.Clone(w.violations), roles: maps.Clone(w.roles), scaling: w.scaling.clone(),
+		restarts: maps.Clone(w.restarts), roles: maps.Clone(w.roles), violations: slices.Clone(w.violations), scaling: w.scaling.clone(),
 	}
 	disks := map[*volume]*volume{}
 	for name, v := range w.volumes {

@@ -99,6 +99,13 @@ func (w *World) Bootstrapped() map[string]int {
 	return maps.Clone(w.ran)
 }
 
+// Restarts are the tokens of the restarts that the instance of a node carried out.
+func (w *World) Restarts(node string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.restarts[node])
+}
+
 // Parameters are what the server of each node runs with, read from its files and from its last start.
 func (w *World) Parameters(name string) map[string]string {
 	w.mu.Lock()

@@ -61,8 +61,11 @@ func (i *Instance) Status(ctx context.Context) (s instanceapi.Status, err error)
 func (w *World) status(p *process) instanceapi.Status {
 	s := instanceapi.Status{
 		Cluster: "demo", Node: p.Node, Instance: p.Instance, Role: p.Role, Primary: true, State: p.phase, Accepting: p.up(),
-		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartedFor: p.disk.restarted, EscapedFor: p.disk.escaped,
+		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartingFor: p.restarting, EscapedFor: p.disk.escaped,
 		Config: p.config(), Roles: w.rolesStatus(p),
+	}
+	if p.restarting != p.disk.restarted {
+		s.RestartedFor = p.disk.restarted
 	}
 	if p.up() && !w.answers(p) {
 		s.State, s.Message = instanceapi.StateWaiting, "statements do not come back"
@@ -176,7 +179,8 @@ func (i *Instance) Restart(ctx context.Context, r instanceapi.Restart) error {
 			return nil
 		}
 		w.disturb(p.Instance, "restart")
-		p.disk.restarted, p.phase, p.left = r.Token, instanceapi.StateRestarting, 2
+		p.disk.restarted, p.restarting, p.phase, p.left = r.Token, r.Token, instanceapi.StateRestarting, 2
+		w.restarts[p.Node] = append(slices.Clip(w.restarts[p.Node]), r.Token)
 		return nil
 	})
 }

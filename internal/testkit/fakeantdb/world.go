@@ -33,6 +33,7 @@ type World struct {
 	nodes      map[string]bool
 	journal    map[string]bool
 	ran        map[string]int
+	restarts   map[string][]string // tokens of restarts that were carried out, by node
 	orders     int
 	violations []string
 	roles      map[string]roles.Held
@@ -67,6 +68,7 @@ type process struct {
 	waits       bool
 	waited      int
 	starts      int
+	restarting  string // the token of a restart under way
 	drift       []string
 	driftSeen   int
 	equal       bool // the catalog was right once, so that a difference is drift
@@ -101,7 +103,7 @@ type Launch struct {
 func New() *World {
 	return &World{
 		InitdbSteps: 2, WaitSteps: 60, volumes: map[string]*volume{}, processes: map[string]*process{}, nodes: map[string]bool{},
-		journal: map[string]bool{}, ran: map[string]int{}, roles: map[string]roles.Held{}, scaling: newScaling(),
+		journal: map[string]bool{}, ran: map[string]int{}, restarts: map[string][]string{}, roles: map[string]roles.Held{}, scaling: newScaling(),
 	}
 }
 
@@ -196,7 +198,7 @@ func (p *process) step() {
 		p.disk.rows = []topology.Node{{Name: p.Node, Type: antdb.TypeCoordinator, Host: "localhost", Port: antdb.Port}}
 		return
 	}
-	p.phase, p.starts = instanceapi.StateRunning, p.starts+1
+	p.phase, p.starts, p.restarting = instanceapi.StateRunning, p.starts+1, ""
 	p.disk.running = maps.Clone(p.disk.config.Parameters)
 	p.waits, p.waited = p.Role == antdb.RoleGTM, 0
 }
