@@ -135,7 +135,7 @@ func (o *application) check() error {
 		wrong = append(wrong, fmt.Sprintf("%s: %s %s", f.Where, f.What, f.Why))
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("the script cannot be one transaction:\n%s\nTake that out, or run each statement by itself with --single-transaction=false", strings.Join(wrong, "\n"))
+		return fmt.Errorf("the script cannot be run in one transaction:\n%s\nMend that, or run each statement by itself with --single-transaction=false", strings.Join(wrong, "\n"))
 	}
 	return nil
 }
@@ -277,8 +277,7 @@ const psqlStopped = 3
 
 // exitCode is that of a program in a pod; 0 if it is not known.
 func exitCode(err error) int {
-	var remote exec.ExitError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[exec.ExitError](err); ok {
 		return remote.ExitStatus()
 	}
 	return 0
