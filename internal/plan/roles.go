@@ -159,17 +159,18 @@ func (p *planner) rolesReconciled() condition {
 	}
 }
 
-// tellOfRoles tells of roles that became as they are wanted, whose password changed, or that failed.
+// tellOfRoles tells of roles that became as they are described, or failed.
 func (p *planner) tellOfRoles(before []v1alpha1.ManagedRoleStatus) {
 	for _, s := range p.plan.Status.ManagedRoles {
-		old := roleStatus(before, s.Name)
-		switch {
+		switch old := roleStatus(before, s.Name); {
 		case s.State == v1alpha1.RoleFailed && (old.State != s.State || old.Message != s.Message):
 			p.event(true, v1alpha1.ReasonRoleFailed, "role %s: %s", s.Name, s.Message)
-		case s.State == v1alpha1.RoleReconciled && old.SecretVersion != "" && old.SecretVersion != s.SecretVersion && s.SecretVersion != "":
-			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described, and the changed password is in force", s.Name)
 		case s.State == v1alpha1.RoleReconciled && old.State != s.State:
-			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described", s.Name)
+			password := ""
+			if old.SecretVersion != "" && old.SecretVersion != s.SecretVersion {
+				password = ", and the changed password is in force"
+			}
+			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described%s", s.Name, password)
 		}
 	}
 }
