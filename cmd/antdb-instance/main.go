@@ -56,23 +56,37 @@ func main() {
 
 func command(args []string) error {
 	switch {
-	case len(args) == 1 && args[0] == instanceapi.CommandRun:
-		return run()
-	case len(args) == 2 && args[0] == instanceapi.CommandCopy:
-		return copySelf(args[1])
-	case len(args) == 1 && args[0] == instanceapi.CommandTables:
-		return tables(os.Stdout, server(pod.DefaultPaths()))
-	case len(args) == 1 && args[0] == instanceapi.CommandSettings:
-		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Settings)
-	case len(args) == 1 && args[0] == instanceapi.CommandActivity:
-		return tell(os.Stdout, server(pod.DefaultPaths()), (*dbadmin.Session).Activity)
-	case len(args) == 1 && args[0] == instanceapi.CommandRoles:
-		return tell(os.Stdout, server(pod.DefaultPaths()), instance.Roles)
-	case len(args) == 2 && args[0] == instanceapi.CommandPassword:
-		return password(os.Stdout, os.Stdin, server(pod.DefaultPaths()), args[1])
 	case len(args) > 0 && args[0] == instanceapi.CommandProbe:
 		return look(os.Stdout, pod.DefaultPaths(), os.Getenv, args[1:])
+	case len(args) == 2 && args[0] == instanceapi.CommandCopy:
+		return copySelf(args[1])
+	case len(args) == 2 && args[0] == instanceapi.CommandPassword:
+		return password(os.Stdout, os.Stdin, server(pod.DefaultPaths()), args[1])
+	case len(args) == 1:
+		return word(args[0])
 	}
+	return unknown()
+}
+
+// word carries out a command that is one word.
+func word(command string) error {
+	out, server := os.Stdout, server(pod.DefaultPaths())
+	switch command {
+	case instanceapi.CommandRun:
+		return run()
+	case instanceapi.CommandTables:
+		return tables(out, server)
+	case instanceapi.CommandSettings:
+		return tell(out, server, (*dbadmin.Session).Settings)
+	case instanceapi.CommandActivity:
+		return tell(out, server, (*dbadmin.Session).Activity)
+	case instanceapi.CommandRoles:
+		return tell(out, server, instance.Roles)
+	}
+	return unknown()
+}
+
+func unknown() error {
 	fmt.Fprint(os.Stderr, usage)
 	return errors.New("unknown command")
 }

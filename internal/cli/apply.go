@@ -135,7 +135,7 @@ func (o *application) check() error {
 		wrong = append(wrong, fmt.Sprintf("%s: %s %s", f.Where, f.What, f.Why))
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("the script cannot be one transaction:\n%s\nTake that out, or run each statement by itself with --single-transaction=false", strings.Join(wrong, "\n"))
+		return fmt.Errorf("the script cannot be run in one transaction:\n%s\nMend that, or run each statement by itself with --single-transaction=false", strings.Join(wrong, "\n"))
 	}
 	return nil
 }
@@ -262,20 +262,14 @@ func (o *application) judge(r *view.Applied, mark, out, said string, err error) 
 	case left:
 		r.Error = `the script left the transaction that it was run in, by COMMIT, ROLLBACK, \connect or RESET ALL: what it did outside of it stays`
 	case err == nil:
-		r.Error = o.unended()
+		r.Error = `the end of the script was not reached: a quote, a comment, COPY or \if is left open, or it has \q`
+		if o.single {
+			r.Error += "; nothing of it stays"
+		}
 	case exitCode(err) == psqlStopped && o.refusal(r, said):
 	default:
 		r.Error = strings.TrimSuffix(err.Error()+": "+r.Said, ": ")
 	}
-}
-
-// unended says that psql did not find the end of the script where that is.
-func (o *application) unended() string {
-	text := `the end of the script was not reached: a quote, a comment, COPY or \if is left open, or it has \q`
-	if o.single {
-		text += "; nothing of it stays"
-	}
-	return text
 }
 
 // psqlStopped is the exit code of a psql that was told to stop at errors and did.
@@ -283,8 +277,7 @@ const psqlStopped = 3
 
 // exitCode is that of a program in a pod; 0 if it is not known.
 func exitCode(err error) int {
-	var remote exec.ExitError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[exec.ExitError](err); ok {
 		return remote.ExitStatus()
 	}
 	return 0
@@ -299,12 +292,7 @@ func (o *application) refusal(r *view.Applied, said string) bool {
 	if !ok {
 		return false
 	}
-	line := e.Line - o.headLines()
-	if line > bytes.Count(o.script.Text(), []byte("\n")) {
-		r.Error = o.unended()
-		return true
-	}
-	r.Where, r.Code, r.Error = o.script.Where(line), e.Code, e.Text
+	r.Where, r.Code, r.Error = o.script.Where(e.Line-o.headLines()), e.Code, e.Text
 	switch {
 	case r.Code != notInTransaction || !o.single:
 	case o.dry == dryServer:

@@ -119,7 +119,7 @@ rollback;
 func TestApplyGoesOnWithOtherClustersAndTellsWhereItFailed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	scriptFile(t, "a.sql", "select 1;\n\n")
-	scriptFile(t, "b.sql", "\nselect * from x;\n")
+	scriptFile(t, "b.sql", "\nselect id from x;\n")
 	d := sit(t, demo(), labelled("prod", "second", "a"), labelled("prod", "third", "a"), labelled("test", "fourth", "a"))
 	d.psql["second-cn1-1"] = stops("psql:<stdin>:1: NOTICE:  00000: ignored\npsql:<stdin>:5: ERROR:  42P01: relation \"x\" does not exist\nLOCATION:  x.c:1\n")
 	d.psql["third-cn1-1"], d.psql["fourth-cn1-1"] = goesThrough(" ?column? \n"), goesThrough("")
@@ -160,10 +160,6 @@ func TestApplyTellsWhatBecameOfTheTransaction(t *testing.T) {
 		},
 		"its end was not reached": {
 			psql:  func([]string, string) (string, string, error) { return "", "psql:<stdin>:2: NOTICE:  00000: x\n", nil },
-			words: "the end of the script was not reached",
-		},
-		"a quote is left open that the next one closes": {
-			psql:  stops("psql:<stdin>:3: ERROR:  42601: syntax error at or near \"application_name\"\n"),
 			words: "the end of the script was not reached",
 		},
 		"the connection was lost": {

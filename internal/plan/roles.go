@@ -23,29 +23,18 @@ type Password struct {
 const retryRoles = 30
 
 // roles makes the first coordinator carry out what differs of spec.managed.roles; the engine carries it to every node.
-// Others that were given roles before forget them, so that nobody compares with what is not wanted any more.
 func (p *planner) roles() {
-	cns := p.coordinators()
-	for i, n := range cns {
-		if i > 0 && n.status != nil && n.status.Roles != nil {
+	p.rolesWait = p.rolesHeld()
+	cns, want := p.coordinators(), p.wantedRoles()
+	for i, n := range cns { // whoever was handed roles before forgets them: he would compare with what is not wanted any more
+		if n.status != nil && n.status.Roles != nil && (i > 0 || len(want.Roles) == 0) {
 			p.act(PutRoles{Instance: n.instance})
 		}
 	}
-	want := p.wantedRoles()
-	p.rolesWait = p.noDDL()
-	if p.rolesWait == "" && !p.bootstrapped() && p.want.Bootstrap != nil {
-		p.rolesWait = "spec.bootstrap is carried out first"
-	}
-	if len(cns) == 0 || cns[0].status == nil {
+	if len(want.Roles) == 0 || len(cns) == 0 || cns[0].status == nil {
 		return
 	}
 	told := cns[0].status.Roles
-	if len(want.Roles) == 0 {
-		if told != nil {
-			p.act(PutRoles{Instance: cns[0].instance})
-		}
-		return
-	}
 	if told != nil && told.Hash == want.Hash() {
 		p.rolesTold = told
 	}
@@ -56,6 +45,17 @@ func (p *planner) roles() {
 	if p.rolesTold != nil {
 		p.again(retryRoles)
 	}
+}
+
+// rolesHeld tells what keeps roles from being made; empty if nothing does.
+func (p *planner) rolesHeld() string {
+	if why := p.noDDL(); why != "" {
+		return why
+	}
+	if p.want.Bootstrap != nil && !p.bootstrapped() {
+		return "spec.bootstrap is carried out first"
+	}
+	return ""
 }
 
 // wantedRoles are the roles that can be handed out: all but those whose password is not known.
@@ -167,17 +167,18 @@ func (p *planner) rolesReconciled() condition {
 	}
 }
 
-// tellOfRoles tells of roles that became as they are wanted, whose password changed, or that failed.
+// tellOfRoles tells of roles that became as they are described, or failed.
 func (p *planner) tellOfRoles(before []v1alpha1.ManagedRoleStatus) {
 	for _, s := range p.plan.Status.ManagedRoles {
-		old := roleStatus(before, s.Name)
-		switch {
+		switch old := roleStatus(before, s.Name); {
 		case s.State == v1alpha1.RoleFailed && (old.State != s.State || old.Message != s.Message):
 			p.event(true, v1alpha1.ReasonRoleFailed, "role %s: %s", s.Name, s.Message)
-		case s.State == v1alpha1.RoleReconciled && old.SecretVersion != "" && old.SecretVersion != s.SecretVersion && s.SecretVersion != "":
-			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described, and the changed password is in force", s.Name)
 		case s.State == v1alpha1.RoleReconciled && old.State != s.State:
-			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described", s.Name)
+			password := ""
+			if old.SecretVersion != "" && old.SecretVersion != s.SecretVersion {
+				password = ", and the changed password is in force"
+			}
+			p.event(false, v1alpha1.EventRoleReconciled, "role %s is as it is described%s", s.Name, password)
 		}
 	}
 }

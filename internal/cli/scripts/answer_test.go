@@ -27,8 +27,12 @@ func TestTheLastMessageOfAServerIsFound(t *testing.T) {
 			want: scripts.Error{Line: 2, Code: "2BP01", Text: `role "a" cannot be dropped because some objects depend on it: owner of table t: Use it.`},
 		},
 		"in another language": {
-			said: "psql:<stdin>:2: 错误:  42601: 语法错误\r\n",
-			want: scripts.Error{Line: 2, Code: "42601", Text: "语法错误"},
+			said: "psql:<stdin>:2: FEHLER:  42601: Syntaxfehler\r\n",
+			want: scripts.Error{Line: 2, Code: "42601", Text: "Syntaxfehler"},
+		},
+		"after what failed before": {
+			said: "psql:<stdin>:3: ERROR:  42P01: relation \"x\" does not exist\nDETAIL:  none\npsql:<stdin>:6: ERROR:  25P02: current transaction is aborted\n",
+			want: scripts.Error{Line: 3, Code: "42P01", Text: `relation "x" does not exist: none`},
 		},
 		"psql's own words": {said: "psql: could not connect to server: No such file or directory\n", none: true},
 		"nothing":          {none: true},

@@ -25,13 +25,14 @@ type Script struct {
 	found []Finding
 }
 
-// part is a file in the text: the line of the text before its first.
+// part is a file in the text: the line of the text before its first, and how many it has.
 type part struct {
-	name   string
-	before int
+	name          string
+	before, lines int
 }
 
-// Finding is a statement, or a command of psql, that must not stand in a transaction that belongs to somebody else.
+// Finding is a statement, or a command of psql, that must not stand in a transaction that belongs to somebody else; or
+// something open, behind which nobody can tell what is a statement.
 type Finding struct {
 	// Where is FILE:LINE, What the words that stand there, and Why what they would do.
 	Where, What, Why string
@@ -41,11 +42,12 @@ type Finding struct {
 func Join(files ...File) Script {
 	var s Script
 	for _, f := range files {
-		s.parts = append(s.parts, part{f.Name, bytes.Count(s.text, newline)})
+		before := bytes.Count(s.text, newline)
 		s.text = append(s.text, f.Text...)
 		if len(s.text) > 0 && s.text[len(s.text)-1] != '\n' {
 			s.text = append(s.text, '\n')
 		}
+		s.parts = append(s.parts, part{f.Name, before, bytes.Count(s.text, newline) - before})
 		r := reader{text: f.Text, line: 1}
 		r.read()
 		s.text = append(s.text, r.ending()...)
@@ -61,15 +63,16 @@ var newline = []byte("\n")
 // Text is what psql is given.
 func (s Script) Text() []byte { return s.text }
 
-// Findings are what would end the transaction that the script is run in, or lead out of it.
+// Findings are what would end the transaction that the script is run in or lead out of it, and what is left open.
 func (s Script) Findings() []Finding { return s.found }
 
-// Where names the place of a line of the text, from 1 on.
+// Where names the place of a line of the text, from 1 on. What follows a file belongs to its last line: psql finds out there
+// that something was left open.
 func (s Script) Where(line int) string {
 	where := ""
 	for _, p := range s.parts {
 		if line > p.before {
-			where = fmt.Sprintf("%s:%d", p.name, line-p.before)
+			where = fmt.Sprintf("%s:%d", p.name, min(line-p.before, p.lines))
 		}
 	}
 	return where
@@ -117,12 +120,12 @@ func (r *reader) ending() string {
 func (r *reader) read() {
 	for r.at < len(r.text) {
 		rest := r.text[r.at:]
-		if n := blank(rest); n > 0 {
-			r.skip(n)
+		if n := blank(rest); n != 0 {
+			r.skip(r.closed(n, rest))
 			continue
 		}
-		if n := literal(rest); n > 0 {
-			r.part(n)
+		if n := literal(rest); n != 0 {
+			r.part(r.closed(n, rest))
 			continue
 		}
 		switch c := rest[0]; {
@@ -141,13 +144,29 @@ func (r *reader) read() {
 	r.note()
 }
 
+// never is the length of a quote or a comment that is never closed.
+const never = -1
+
+// closed is a length, and that of all the rest for what is never closed, which is noted.
+func (r *reader) closed(n int, rest []byte) int {
+	if n != never {
+		return n
+	}
+	what := "the comment"
+	if rest[0] != '/' {
+		what = "the quote"
+	}
+	r.found = append(r.found, found{r.line, what, "is never closed"})
+	return len(rest)
+}
+
 // blank is the length of what means nothing: spaces and comments.
 func blank(text []byte) int {
 	switch {
-	case bytes.IndexByte([]byte(" \t\r\n\f\v"), text[0]) >= 0:
+	case strings.IndexByte(" \t\r\n\f\v", text[0]) >= 0:
 		return 1
 	case bytes.HasPrefix(text, []byte("--")):
-		return upTo(text, "\n", false)
+		return lineEnd(text, false)
 	case bytes.HasPrefix(text, []byte("/*")):
 		return comment(text)
 	}
@@ -160,7 +179,10 @@ func literal(text []byte) int {
 	case c == '\'' || c == '"':
 		return quoted(text, c, false)
 	case (c == 'e' || c == 'E') && len(text) > 1 && text[1] == '\'':
-		return 1 + quoted(text[1:], '\'', true)
+		if n := quoted(text[1:], '\'', true); n != never {
+			return 1 + n
+		}
+		return never
 	case c == '$':
 		return dollar(text)
 	}
@@ -190,14 +212,14 @@ func (r *reader) paren(c byte) {
 	}
 }
 
-// upTo is how far it is to a mark, or to the end of the text; over tells whether the mark is gone over too.
-func upTo(text []byte, mark string, over bool) int {
-	n := bytes.Index(text, []byte(mark))
+// lineEnd is how far it is to the end of the line; over tells whether the line break is gone over too.
+func lineEnd(text []byte, over bool) int {
+	n := bytes.IndexByte(text, '\n')
 	if n < 0 {
 		return len(text)
 	}
 	if over {
-		n += len(mark)
+		n++
 	}
 	return n
 }
@@ -218,7 +240,7 @@ func comment(text []byte) int {
 			return i + 1
 		}
 	}
-	return len(text)
+	return never
 }
 
 // quoted is the length of a quoted text. A doubled quote ends it and begins another one, which comes to the same.
@@ -231,7 +253,7 @@ func quoted(text []byte, quote byte, escapes bool) int {
 			return i + 1
 		}
 	}
-	return len(text)
+	return never
 }
 
 // dollar is the length of a text in dollar quotes; 0 if none begins here.
@@ -244,7 +266,11 @@ func dollar(text []byte) int {
 		return 0
 	}
 	tag := text[:n+1]
-	return len(tag) + upTo(text[len(tag):], string(tag), true)
+	end := bytes.Index(text[len(tag):], tag)
+	if end < 0 {
+		return never
+	}
+	return len(tag) + end + len(tag)
 }
 
 // word tells whether a byte belongs to a name or a number.
@@ -278,9 +304,9 @@ func (r *reader) note() {
 func (r *reader) end() {
 	r.note()
 	if r.copies {
-		r.skip(upTo(r.text[r.at:], "\n", true))
+		r.skip(lineEnd(r.text[r.at:], true))
 		for r.rows = true; r.rows && r.at < len(r.text); {
-			row := r.text[r.at : r.at+upTo(r.text[r.at:], "\n", true)]
+			row := r.text[r.at : r.at+lineEnd(r.text[r.at:], true)]
 			r.skip(len(row))
 			r.rows = string(bytes.TrimRight(row, "\r\n")) != `\.`
 		}
@@ -312,7 +338,7 @@ func at(words []string, n int) string {
 
 // command reads a command of psql, which goes to the end of its line.
 func (r *reader) command(rest []byte) {
-	line := rest[:upTo(rest, "\n", false)]
+	line := rest[:lineEnd(rest, false)]
 	name, _, _ := strings.Cut(strings.TrimPrefix(string(line), `\`), " ")
 	switch name = strings.TrimRight(name, "\t\r"); {
 	case strings.HasPrefix(name, ";"): // the next statement goes to the server together with this one

@@ -36,6 +36,11 @@ func TestWhatEndsTheTransactionIsFoundAndNothingElse(t *testing.T) {
 		"in dollar quotes":        {text: "do $$begin commit; end$$;\ndo $a$ begin $$; commit; $$ end $a$; commit;", want: []string{"2 COMMIT"}},
 		"parameters are no quote": {text: "select $1; commit; select $1;", want: []string{"1 COMMIT"}},
 		"a name with a dollar":    {text: "select a$b$ from t; commit;", want: []string{"1 COMMIT"}},
+		"a quote that is open":    {text: "select 1;\nselect 'a;\ncommit;\n", want: []string{"2 the quote"}},
+		"other quotes":            {text: "select E'\\'", want: []string{"1 the quote"}},
+		"a name that is open":     {text: "select \"a;\ncommit;", want: []string{"1 the quote"}},
+		"dollars that are open":   {text: "do $a$ commit; $b$ $$", want: []string{"1 the quote"}},
+		"a comment that is open":  {text: "\n/* /* */ commit;", want: []string{"2 the comment"}},
 		"in parentheses":          {text: "create rule r as on insert to t do also (select 1; commit; select 2);\ncommit;", want: []string{"2 COMMIT"}},
 		"within a case":           {text: "select case when true then 1 end;"},
 		"rows of a copy": {
@@ -90,7 +95,7 @@ func TestFilesAreJoinedWithoutRunningIntoEachOther(t *testing.T) {
 
 func TestLinesKeepTheirPlaces(t *testing.T) {
 	s := scripts.Join(scripts.File{Name: "a.sql", Text: []byte("1;\n2")}, scripts.File{Name: "b.sql", Text: []byte("commit;")})
-	for line, want := range map[int]string{1: "a.sql:1", 2: "a.sql:2", 4: "b.sql:1"} {
+	for line, want := range map[int]string{1: "a.sql:1", 2: "a.sql:2", 3: "a.sql:2", 4: "b.sql:1", 9: "b.sql:1"} {
 		if got := s.Where(line); got != want {
 			t.Errorf("line %d is at %s, not at %s", line, got, want)
 		}
