@@ -55,6 +55,8 @@ const (
 	ReasonRestarting = "Restarting"
 	// ReasonRestartBlocked: a restart is due and waits; the message says for what.
 	ReasonRestartBlocked = "RestartBlocked"
+	// ReasonRequested: what a user asked for by an annotation is being done; the message tells what and who is left.
+	ReasonRequested = "Requested"
 	// ReasonReplacingPod: a pod is being replaced since its template changed.
 	ReasonReplacingPod = "ReplacingPod"
 	// ReasonOperating: an AntDBOperation runs; the message names it and its step.
@@ -123,6 +125,8 @@ const (
 	EventStopped             = "Stopped"
 	EventStarting            = "Starting"
 	EventRequestRefused      = "RequestRefused"
+	EventReloaded            = "Reloaded"
+	EventReloadFailed        = "ReloadFailed"
 	EventNodeRestarted       = "NodeRestarted"
 	EventRestarting          = "Restarting"
 	EventPodCreated          = "PodCreated"
@@ -158,6 +162,10 @@ const (
 	// nodes all are. The status of each instance tells the id for which it was restarted last, and the operator removes the
 	// annotation when nobody is left.
 	AnnotationRestart = "antdb.io/restart"
+	// AnnotationReload asks the operator to let servers read their files anew, which are written anew before, and to let gc
+	// and coordinators make their pools of connections anew. Its value is as that of AnnotationRestart. The status of each
+	// instance tells the id for which that was done last, and what went wrong.
+	AnnotationReload = "antdb.io/reload"
 )
 
 // Annotations of an AntDBOperation that the operator made because counts changed.

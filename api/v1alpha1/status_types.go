@@ -134,6 +134,12 @@ type InstanceStatus struct {
 	// RestartedFor is the id of the annotation antdb.io/restart for which the server was restarted, or its pod made, last.
 	// +optional
 	RestartedFor string `json:"restartedFor,omitempty"`
+	// ReloadedFor is the id of the annotation antdb.io/reload that the instance answered last, and ReloadError what went
+	// wrong with it.
+	// +optional
+	ReloadedFor string `json:"reloadedFor,omitempty"`
+	// +optional
+	ReloadError string `json:"reloadError,omitempty"`
 	// StaleCredentials names roles whose password in the database is not yet the one in their Secret.
 	// +listType=atomic
 	// +optional

@@ -46,6 +46,7 @@ var scenes = map[string]func(*testing.T) *desk{
 	"creating": creating,
 	"stopping": stopping, "starting": starting,
 	"restarting": restarting("dn1", "cn2"), "restarting-seen": restartingSeen,
+	"reloading":     reloading(""),
 	"pausing":       pausing,
 	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,

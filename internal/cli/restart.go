@@ -5,7 +5,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +92,7 @@ func (m *making) restarted(r *request) func(*scene) (bool, error) {
 		}
 		for _, p := range left {
 			if p.Stage == view.StageWaiting {
-				return false, fmt.Errorf("cluster %s: %s is not restarted: the request was refused or taken back; kubectl antdb events %s tells", c.Name, p.Name, c.Name)
+				return false, refusedRequest(c)
 			}
 		}
 		return len(left) == 0, nil

@@ -97,7 +97,7 @@ func TestARestartThatCannotBeIsTold(t *testing.T) {
 
 	d = sit(t, demo())
 	d.watched = func(int) { d.annotate(v1alpha1.AnnotationRestart, "") }
-	d.want(1, []string{"dn1 is not restarted: the request was refused or taken back; kubectl antdb events demo tells"}, "restart", "dn1")
+	d.want(1, []string{"cluster demo: the request was refused or taken back; kubectl antdb events demo tells"}, "restart", "dn1")
 
 	d = sit(t, demo())
 	d.unfold(1, 1, func() {
@@ -111,7 +111,7 @@ func TestARestartThatCannotBeIsTold(t *testing.T) {
 			})
 		})
 	}, func() { d.annotate(v1alpha1.AnnotationRestart, "") })
-	d.want(1, []string{"\nit waits: dn1 is due (as asked), but cn1 does not serve", "dn1 is not restarted"}, "restart", "dn1")
+	d.want(1, []string{"\nit waits: dn1 is due (as asked), but cn1 does not serve", "the request was refused"}, "restart", "dn1")
 }
 
 // restartingSeen is a restart of all nodes on a terminal, left in the middle.

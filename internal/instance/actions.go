@@ -4,6 +4,7 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/serve"
 	"github.com/antdb-operator/antdb-operator/internal/instance/supervise"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // letIn follows the addresses of the cluster.
@@ -133,6 +135,64 @@ func (m *Manager) Restart(_ context.Context, r instanceapi.Restart) error {
 		return m.remember(func(t *tokens) { t.Restarted = r.Token })
 	})
 	return nil
+}
+
+// Reload writes the files of the server anew and makes it read them. The same token is obeyed once, whatever became of it.
+func (m *Manager) Reload(ctx context.Context, r instanceapi.Reload) error {
+	if r.Token == "" {
+		return serve.Never("a reload needs a token")
+	}
+	if err := m.volumeReady(); err != nil {
+		return err
+	}
+	if !m.config.Known() {
+		return serve.NotYet("%s has no configuration yet", m.o.Launch.Instance)
+	}
+	m.mu.Lock()
+	done := m.known.reload != nil && m.known.reload.Token == r.Token
+	m.mu.Unlock()
+	if done {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	m.log.Info("reloading as asked", "token", r.Token)
+	answer := &instanceapi.ReloadStatus{Token: r.Token}
+	if err := m.reload(ctx); err != nil {
+		answer.Error = err.Error()
+	}
+	m.mu.Lock()
+	m.known.reload = answer
+	m.mu.Unlock()
+	m.refresh(nil)
+	return nil
+}
+
+// reload makes a server that runs read its files and, where it holds a catalog, make its pool of connections anew. One that
+// does not run reads the files when it starts.
+func (m *Manager) reload(ctx context.Context) error {
+	problems, err := m.config.Renew(ctx)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	accepting, role := m.facts.accepting(), m.facts.role
+	m.mu.Unlock()
+	if !accepting {
+		return nil
+	}
+	db, err := m.open(ctx, dbadmin.Maintenance, readLimit)
+	if err != nil {
+		return fmt.Errorf("the server was told to read its files, and cannot be asked what came of it: %w", err)
+	}
+	defer db.Close()
+	if role.HoldsCatalog() {
+		err = db.Exec(ctx, topology.ReloadPool)
+	}
+	for _, p := range problems {
+		err = errors.Join(err, fmt.Errorf("the server objects to %s = %s: %s", p.Name, p.Value, p.Message))
+	}
+	return err
 }
 
 // onlyGC refuses what only gc does.

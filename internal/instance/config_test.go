@@ -17,6 +17,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/enginetest"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 	"github.com/antdb-operator/antdb-operator/internal/scram"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // with is a configuration with one parameter.
@@ -62,6 +63,70 @@ func TestAParameterThatNeedsARestartIsPendingUntilThen(t *testing.T) {
 	if len(s.Config.PendingRestart) > 0 {
 		t.Errorf("still pending: %v", s.Config.PendingRestart)
 	}
+}
+
+func TestAReloadThatIsAskedForWritesTheFilesAnewAndIsObeyedOnce(t *testing.T) {
+	for role, node := range map[antdb.Role]string{antdb.RoleDatanode: "dn1", antdb.RoleCoordinator: "cn1"} {
+		r := serving(t, role, node)
+		r.put(with("work_mem", "8MB"))
+		settings, access := filepath.Join(r.paths.State(), "antdb.conf"), filepath.Join(r.paths.State(), "pg_hba.conf")
+		written := r.read(settings) + r.read(access)
+		r.write(settings, "work_mem = '1kB'\n")
+		r.write(access, "host all all all trust\n")
+		signals, pools := len(r.control.Events("signal")), r.ran(topology.ReloadPool)
+		for range 2 {
+			if err := r.Reload(context.Background(), instanceapi.Reload{Token: "r1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.read(settings) + r.read(access); got != written {
+			t.Errorf("%s: the files hold\n%s", node, got)
+		}
+		if got := len(r.control.Events("signal")) - signals; got != 1 {
+			t.Errorf("%s was told to read its files %d times", node, got)
+		}
+		want := 0
+		if role.HoldsCatalog() {
+			want = 1
+		}
+		if got := r.ran(topology.ReloadPool) - pools; got != want {
+			t.Errorf("%s made its pool anew %d times, not %d", node, got, want)
+		}
+		if s := r.Status(context.Background()); s.Reload == nil || *s.Reload != (instanceapi.ReloadStatus{Token: "r1"}) {
+			t.Errorf("%s tells of the reload: %+v", node, s.Reload)
+		}
+	}
+}
+
+func TestAReloadThatCannotBeConfirmedIsTold(t *testing.T) {
+	r := serving(t, antdb.RoleCoordinator, "cn1")
+	r.control.On(enginetest.HangSQL)
+	defer r.control.Off(enginetest.HangSQL)
+	r.await("statements do not come back", func(s instanceapi.Status) bool { return s.State == instanceapi.StateWaiting })
+	signals := len(r.control.Events("signal"))
+	if err := r.Reload(context.Background(), instanceapi.Reload{Token: "r1"}); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Status(context.Background()).Reload; s == nil || !strings.Contains(s.Error, "cannot be asked what came of it") {
+		t.Errorf("%+v", s)
+	}
+	if got := len(r.control.Events("signal")) - signals; got != 1 {
+		t.Errorf("it was told to read its files %d times", got)
+	}
+	if err := r.Reload(context.Background(), instanceapi.Reload{}); err == nil {
+		t.Error("a reload without a token is taken")
+	}
+}
+
+// ran counts how often a statement ran.
+func (r *rig) ran(sql string) int {
+	n := 0
+	for _, e := range r.control.Events("sql") {
+		if strings.Contains(e, sql) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestARefusedParameterLeavesFilesAndServerAlone(t *testing.T) {

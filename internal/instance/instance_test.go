@@ -233,7 +233,10 @@ func TestARestartIsObeyedOnceEvenByTheNextContainer(t *testing.T) {
 		}
 	}
 	ask()
-	r.await("it was restarted", func(s instanceapi.Status) bool { return s.Serving && s.Starts == 2 && s.RestartedFor == "t1" })
+	r.await("it is being restarted", func(s instanceapi.Status) bool { return s.RestartingFor == "t1" || s.RestartedFor == "t1" })
+	r.await("it was restarted", func(s instanceapi.Status) bool {
+		return s.Serving && s.Starts == 2 && s.RestartedFor == "t1" && s.RestartingFor == ""
+	})
 	ask()
 	r.stop()
 	r.start()

@@ -35,6 +35,7 @@ type known struct {
 	fillPause    bootstrap.Patience
 	// restartFor and escapeFor are the tokens of what is under way.
 	restartFor, escapeFor string
+	reload                *instanceapi.ReloadStatus
 	join                  instanceapi.JoinStatus
 	stalePrepared         []string
 	slots                 []string
@@ -132,6 +133,7 @@ func (m *Manager) present() instanceapi.Status {
 		LastExit:         f.server.LastExit,
 		RestartedFor:     m.known.tokens.Restarted,
 		RestartingFor:    m.known.restartFor,
+		Reload:           m.known.reload,
 		EscapedFor:       m.known.tokens.Escaped,
 		Config:           m.config.Status(),
 		Bootstrap:        m.known.bootstrap,

@@ -23,6 +23,7 @@ const (
 	PathTopology    = "/v1/topology"    // PUT Topology → TopologyResult
 	PathConfig      = "/v1/config"      // PUT Config → ConfigResult
 	PathRestart     = "/v1/restart"     // POST Restart → 202
+	PathReload      = "/v1/reload"      // POST Reload → 200; what became of it in Status.Reload
 	PathBootstrap   = "/v1/bootstrap"   // POST Bootstrap → 202; progress in Status.Bootstrap
 	PathCredentials = "/v1/credentials" // POST → 200 when applied, 409 while the changed Secret has not reached the pod
 	PathRoles       = "/v1/roles"       // PUT Roles → RolesStatus; coordinators only
@@ -81,11 +82,13 @@ type Status struct {
 	LastExit string `json:"lastExit,omitempty"`
 	// RestartedFor is the Token of the last restart that was asked for and done, RestartingFor that of one under way: the
 	// server has not accepted connections since.
-	RestartedFor  string         `json:"restartedFor,omitempty"`
-	RestartingFor string         `json:"restartingFor,omitempty"`
-	Catalog       *CatalogStatus `json:"catalog,omitempty"`
-	Config        ConfigStatus   `json:"config"`
-	Bootstrap     BootstrapState `json:"bootstrap"`
+	RestartedFor  string `json:"restartedFor,omitempty"`
+	RestartingFor string `json:"restartingFor,omitempty"`
+	// Reload is the last reload that was asked for, since the instance manager began.
+	Reload    *ReloadStatus  `json:"reload,omitempty"`
+	Catalog   *CatalogStatus `json:"catalog,omitempty"`
+	Config    ConfigStatus   `json:"config"`
+	Bootstrap BootstrapState `json:"bootstrap"`
 	// StaleCredentials names roles whose password in the database is not the one in the mounted Secret. Told by
 	// coordinators only.
 	StaleCredentials []string `json:"staleCredentials,omitempty"`
@@ -192,6 +195,18 @@ type ConfigResult struct {
 type Restart struct {
 	Token  string `json:"token"`
 	Reason string `json:"reason"`
+}
+
+// Reload asks the instance to write the files of its server anew, and to make the server read them and gc and coordinators
+// make their pool of connections anew. The same Token is obeyed once.
+type Reload struct {
+	Token string `json:"token"`
+}
+
+// ReloadStatus is what became of a reload; Error is empty if all went well.
+type ReloadStatus struct {
+	Token string `json:"token"`
+	Error string `json:"error,omitempty"`
 }
 
 // Bootstrap asks a coordinator to fill a new cluster. It is journaled in the database: each step is done once.

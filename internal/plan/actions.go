@@ -45,6 +45,12 @@ type RestartServer struct {
 	Restart  instanceapi.Restart
 }
 
+// ReloadServer makes one server read its files anew, which are written anew.
+type ReloadServer struct {
+	Instance string
+	Reload   instanceapi.Reload
+}
+
 // StartBootstrap fills a new cluster through a coordinator.
 type StartBootstrap struct {
 	Instance  string
@@ -144,6 +150,7 @@ func (a PutConfig) String() string {
 	return "hand configuration " + a.Config.Hash() + " to " + a.Instance
 }
 func (a RestartServer) String() string  { return "restart " + a.Instance + ": " + a.Restart.Reason }
+func (a ReloadServer) String() string   { return "reload " + a.Instance + ", as asked" }
 func (a StartBootstrap) String() string { return "bootstrap through " + a.Instance }
 func (a ApplyCredentials) String() string {
 	return "apply changed passwords of " + strings.Join(a.Roles, ", ") + " through " + a.Instance
@@ -166,6 +173,7 @@ func (NudgePod) sealed()         {}
 func (PutTopology) sealed()      {}
 func (PutConfig) sealed()        {}
 func (RestartServer) sealed()    {}
+func (ReloadServer) sealed()     {}
 func (StartBootstrap) sealed()   {}
 func (ApplyCredentials) sealed() {}
 func (PutRoles) sealed()         {}

@@ -154,6 +154,7 @@ func Cluster(want *spec.Cluster, snap *Snapshot, op render.Operator, now metav1.
 	}
 	p.operations(now)
 	p.rollout()
+	p.requests()
 	p.report(now)
 	p.plan.Topology = p.topology
 	return p.plan

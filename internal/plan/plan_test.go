@@ -258,7 +258,7 @@ func checkOrders(t *rapid.T, f facts, o *observed, actions []plan.Action) {
 					t.Fatalf("%s while %s does not serve", a, name)
 				}
 			}
-		case plan.DeletePod, plan.NudgePod, plan.RestartServer, plan.ApplyCredentials, plan.ForgetRequest:
+		case plan.DeletePod, plan.NudgePod, plan.RestartServer, plan.ReloadServer, plan.ApplyCredentials, plan.ForgetRequest:
 		default:
 			t.Fatalf("unknown action %T", a)
 		}

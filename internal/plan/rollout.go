@@ -28,7 +28,6 @@ func (p *planner) rollout() {
 	if p.halts() {
 		return
 	}
-	p.refuseRequests()
 	left := p.askedRestarts()
 	all := p.dues()
 	if len(all) == 0 {

@@ -46,8 +46,8 @@ type Cluster struct {
 	NetworkPolicy *NetworkPolicy
 	// EscapeGTMWait are the coordinators that the user asked gc to forget.
 	EscapeGTMWait []string
-	// Restart are the nodes that the user asked to be restarted; nil if he did not.
-	Restart *Request
+	// Restart and Reload are what the user asked for once; nil if he did not.
+	Restart, Reload *Request
 	// Wanted is how many nodes of a role the spec wants; how many there are is told by Nodes.
 	Wanted map[antdb.Role]int
 	// DrainTimeout is how long sessions of a coordinator that leaves may go on, Retention how long volumes of a node that
@@ -157,7 +157,7 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 	out.addNodes(s, gc, antdb.RoleGTM, int(s.GTM.Instances), &s.GTM.RoleSpec, nil)
 	out.addNodes(s, members, antdb.RoleCoordinator, 1, &s.Coordinators.RoleSpec, s.Coordinators.Overrides)
 	out.addNodes(s, members, antdb.RoleDatanode, int(s.Datanodes.Instances), &s.Datanodes.RoleSpec, s.Datanodes.Overrides)
-	out.Restart = out.request(c, v1alpha1.AnnotationRestart)
+	out.Restart, out.Reload = out.request(c, v1alpha1.AnnotationRestart), out.request(c, v1alpha1.AnnotationReload)
 	return out
 }
 

@@ -31,9 +31,11 @@ const (
 	StageStopping NodeStage = "stopping" // its pod ends, since the cluster is stopped
 	StageStopped  NodeStage = "stopped"  // its pod is gone
 
-	StageWaiting    NodeStage = "waiting"    // its turn to be restarted has not come
+	StageWaiting    NodeStage = "waiting"    // what is asked of it has not been done
 	StageRestarting NodeStage = "restarting" // it is restarted, and does not serve yet
 	StageRestarted  NodeStage = "restarted"  // it was restarted, and serves
+	StageReloaded   NodeStage = "reloaded"   // it has read its files anew
+	StageFailed     NodeStage = "failed"     // it could not
 )
 
 // goal is where all nodes of a cluster are on their way to.
@@ -78,20 +80,39 @@ func since(nodes, before []NodeProgress, now time.Time) []NodeProgress {
 
 // Restarts tells how far those nodes are that are to be restarted for a request.
 func Restarts(before []NodeProgress, c *v1alpha1.AntDBCluster, request string, asks func(node string) bool, now time.Time) []NodeProgress {
+	return judged(before, c, asks, now, func(i *v1alpha1.InstanceStatus, p *NodeProgress) {
+		switch done := i.RestartedFor == request; {
+		case done && i.Serving:
+			p.Stage = StageRestarted
+		case done || i.State == string(instanceapi.StateRestarting):
+			p.Stage = StageRestarting
+		}
+	})
+}
+
+// Reloads tells which nodes have read their files anew for a request.
+func Reloads(before []NodeProgress, c *v1alpha1.AntDBCluster, request string, asks func(node string) bool, now time.Time) []NodeProgress {
+	return judged(before, c, asks, now, func(i *v1alpha1.InstanceStatus, p *NodeProgress) {
+		switch {
+		case i.ReloadedFor != request:
+		case i.ReloadError != "":
+			p.Stage, p.Message = StageFailed, i.ReloadError
+		default:
+			p.Stage, p.Message = StageReloaded, ""
+		}
+	})
+}
+
+// judged judges the nodes of which something is asked.
+func judged(before []NodeProgress, c *v1alpha1.AntDBCluster, asks func(node string) bool, now time.Time, judge func(*v1alpha1.InstanceStatus, *NodeProgress)) []NodeProgress {
 	var out []NodeProgress
 	for _, n := range c.Status.Nodes {
-		for _, i := range n.Instances {
-			if i.Name != n.Primary || !asks(n.Name) {
-				continue
+		for i := range n.Instances {
+			if instance := &n.Instances[i]; instance.Name == n.Primary && asks(n.Name) {
+				p := NodeProgress{Name: n.Name, Stage: StageWaiting, Message: instance.Message}
+				judge(instance, &p)
+				out = append(out, p)
 			}
-			p := NodeProgress{Name: n.Name, Stage: StageWaiting, Message: i.Message}
-			switch done := i.RestartedFor == request; {
-			case done && i.Serving:
-				p.Stage = StageRestarted
-			case done || i.State == string(instanceapi.StateRestarting):
-				p.Stage = StageRestarting
-			}
-			out = append(out, p)
 		}
 	}
 	return since(out, before, now)
@@ -171,11 +192,11 @@ func Creation(s Style, c *v1alpha1.AntDBCluster, began time.Time, nodes []NodePr
 	for _, p := range nodes {
 		mark, tone, until, message := "▶", yellow, s.Now, clean(p.Message)
 		switch p.Stage {
-		case goal(c), StageRestarted:
+		case goal(c), StageRestarted, StageReloaded:
 			mark, tone, until, message = "✓", green, p.Since, ""
 		case StagePending, StageReady, StageStopped, StageWaiting:
 			mark, tone = "·", ""
-		case StageRefused:
+		case StageRefused, StageFailed:
 			mark, tone = "✗", red
 		case StageInitdb, StageStarting, StageStarted, StageSynced, StageStopping, StageRestarting:
 		}

@@ -45,6 +45,7 @@ type Instance interface {
 // Order is what an instance is told to do and reports on later.
 type Order interface {
 	Restart(ctx context.Context, r instanceapi.Restart) error
+	Reload(ctx context.Context, r instanceapi.Reload) error
 	Bootstrap(ctx context.Context, b instanceapi.Bootstrap) error
 	ApplyCredentials(ctx context.Context) error
 	PutRoles(ctx context.Context, w instanceapi.Roles) (instanceapi.RolesStatus, error)

@@ -116,6 +116,8 @@ func (r *Reconciler) act(ctx context.Context, want *spec.Cluster, a plan.Action)
 		return r.order(ctx, want, a.Instance, func(i Instance) error { _, err := i.PutConfig(ctx, a.Config); return err })
 	case plan.RestartServer:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Restart(ctx, a.Restart) })
+	case plan.ReloadServer:
+		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Reload(ctx, a.Reload) })
 	case plan.StartBootstrap:
 		return r.order(ctx, want, a.Instance, func(i Instance) error { return i.Bootstrap(ctx, a.Bootstrap) })
 	case plan.ApplyCredentials:

@@ -163,6 +163,32 @@ func (k *Keeper) Apply(ctx context.Context, c instanceapi.Config) (instanceapi.C
 	return instanceapi.ConfigResult{ConfigStatus: k.Status(), Changed: true}, nil
 }
 
+// Renew writes the files of the present configuration anew, whatever stands there, makes the server read them, and tells to
+// what it objects, as far as it can be asked.
+func (k *Keeper) Renew(ctx context.Context) ([]pgconf.Problem, error) {
+	k.apply.Lock()
+	defer k.apply.Unlock()
+	k.mu.Lock()
+	if k.current == nil {
+		k.mu.Unlock()
+		return nil, ErrNone
+	}
+	k.access = ""
+	err := k.write(*k.current)
+	k.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	problems, _ := k.Server.FileErrors(ctx)
+	if pending, known := k.Server.ReloadNow(ctx); known {
+		k.NotePending(pending)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.quoteLines(problems)
+	return problems, nil
+}
+
 // alreadyKnown tells that there is nothing to do: the server has this configuration or has refused it.
 func (k *Keeper) alreadyKnown(hash string) bool {
 	k.mu.Lock()

@@ -293,3 +293,25 @@ func TestAlterSystemIsOverruledBeforeAStart(t *testing.T) {
 		t.Errorf("left: %q", got)
 	}
 }
+
+func TestFilesAreWrittenAnewWhateverStandsThere(t *testing.T) {
+	v := newVolume(t)
+	if _, err := v.keeper().Renew(context.Background()); !errors.Is(err, configure.ErrNone) {
+		t.Errorf("without a configuration: %v", err)
+	}
+	k := v.begin(config("8MB"))
+	written := v.read(configure.SettingsPath(v.state)) + v.read(configure.HBAPath(v.state))
+	v.write(configure.SettingsPath(v.state), "rubbish")
+	v.write(configure.HBAPath(v.state), "")
+	v.server.objects, v.server.pending = []pgconf.Problem{{Name: "x", Message: "unrecognized"}}, []string{"max_connections"}
+	problems, err := k.Renew(context.Background())
+	if err != nil || len(problems) != 1 || problems[0].Name != "x" {
+		t.Errorf("%v, %v", problems, err)
+	}
+	if got := v.read(configure.SettingsPath(v.state)) + v.read(configure.HBAPath(v.state)); got != written {
+		t.Errorf("the files hold\n%s", got)
+	}
+	if s := k.Status(); v.server.reloads != 1 || len(s.PendingRestart) != 1 || s.RejectedHash != "" {
+		t.Errorf("%d reloads, %+v", v.server.reloads, s)
+	}
+}

@@ -22,6 +22,7 @@ type Instance interface {
 	PutTopology(context.Context, instanceapi.Topology) (instanceapi.TopologyResult, error)
 	PutConfig(context.Context, instanceapi.Config) (instanceapi.ConfigResult, error)
 	Restart(context.Context, instanceapi.Restart) error
+	Reload(context.Context, instanceapi.Reload) error
 	Bootstrap(context.Context, instanceapi.Bootstrap) error
 	ApplyCredentials(context.Context) error
 	PutRoles(context.Context, instanceapi.Roles) (instanceapi.RolesStatus, error)
@@ -75,6 +76,7 @@ func Handler(i Instance) http.Handler {
 	v1.HandleFunc("PUT "+instanceapi.PathConfig, put(i.PutConfig))
 	v1.HandleFunc("PUT "+instanceapi.PathRoles, put(i.PutRoles))
 	v1.HandleFunc("POST "+instanceapi.PathRestart, post(http.StatusAccepted, i.Restart))
+	v1.HandleFunc("POST "+instanceapi.PathReload, post(http.StatusOK, i.Reload))
 	v1.HandleFunc("POST "+instanceapi.PathBootstrap, post(http.StatusAccepted, i.Bootstrap))
 	v1.HandleFunc("POST "+instanceapi.PathEscape, post(http.StatusAccepted, i.Escape))
 	v1.HandleFunc("PUT "+instanceapi.PathLock, put(i.Lock))

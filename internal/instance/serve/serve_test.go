@@ -24,6 +24,7 @@ import (
 // fake is an instance that remembers what it was asked.
 type fake struct {
 	restarted instanceapi.Restart
+	reloaded  instanceapi.Reload
 }
 
 func (f *fake) Status(context.Context) instanceapi.Status {
@@ -38,6 +39,7 @@ func (f *fake) PutConfig(_ context.Context, c instanceapi.Config) (instanceapi.C
 	return instanceapi.ConfigResult{Changed: true, ConfigStatus: instanceapi.ConfigStatus{Hash: c.Hash()}}, nil
 }
 func (f *fake) Restart(_ context.Context, r instanceapi.Restart) error { f.restarted = r; return nil }
+func (f *fake) Reload(_ context.Context, r instanceapi.Reload) error   { f.reloaded = r; return nil }
 func (f *fake) Bootstrap(context.Context, instanceapi.Bootstrap) error { return errors.New("broken") }
 func (f *fake) ApplyCredentials(context.Context) error                 { return nil }
 func (f *fake) PutRoles(_ context.Context, r instanceapi.Roles) (instanceapi.RolesStatus, error) {

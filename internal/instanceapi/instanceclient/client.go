@@ -64,6 +64,11 @@ func (c *Client) Restart(ctx context.Context, r instanceapi.Restart) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathRestart, r, nil)
 }
 
+// Reload makes the server read its files anew; the instance reports what became of it.
+func (c *Client) Reload(ctx context.Context, r instanceapi.Reload) error {
+	return c.do(ctx, http.MethodPost, instanceapi.PathReload, r, nil)
+}
+
 // Bootstrap asks a coordinator to fill the cluster; the instance reports when it is done.
 func (c *Client) Bootstrap(ctx context.Context, b instanceapi.Bootstrap) error {
 	return c.do(ctx, http.MethodPost, instanceapi.PathBootstrap, b, nil)

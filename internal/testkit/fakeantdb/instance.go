@@ -61,7 +61,7 @@ func (i *Instance) Status(ctx context.Context) (s instanceapi.Status, err error)
 func (w *World) status(p *process) instanceapi.Status {
 	s := instanceapi.Status{
 		Cluster: "demo", Node: p.Node, Instance: p.Instance, Role: p.Role, Primary: true, State: p.phase, Accepting: p.up(),
-		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartingFor: p.restarting, EscapedFor: p.disk.escaped,
+		Starts: p.starts, Timeline: 1, Bootstrap: p.boot, RestartingFor: p.restarting, Reload: p.reload, EscapedFor: p.disk.escaped,
 		Config: p.config(), Roles: w.rolesStatus(p),
 	}
 	if p.restarting != p.disk.restarted {
@@ -181,6 +181,17 @@ func (i *Instance) Restart(ctx context.Context, r instanceapi.Restart) error {
 		w.disturb(p.Instance, "restart")
 		p.disk.restarted, p.restarting, p.phase, p.left = r.Token, r.Token, instanceapi.StateRestarting, 2
 		w.restarts[p.Node] = append(slices.Clip(w.restarts[p.Node]), r.Token)
+		return nil
+	})
+}
+
+// Reload makes the server read its files anew.
+func (i *Instance) Reload(ctx context.Context, r instanceapi.Reload) error {
+	return i.on(ctx, true, func(w *World, p *process) error {
+		if p.reload != nil && p.reload.Token == r.Token {
+			return nil
+		}
+		p.reload = &instanceapi.ReloadStatus{Token: r.Token, Error: w.Unloadable[p.Node]}
 		return nil
 	})
 }

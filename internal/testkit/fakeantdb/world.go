@@ -24,6 +24,8 @@ import (
 type World struct {
 	// InitdbSteps is how long initdb takes.
 	InitdbSteps int
+	// Unloadable tells what goes wrong when the server of a node is to read its files anew.
+	Unloadable map[string]string
 	// WaitSteps is how long gc waits at most for registered nodes: snap_restart_timeout.
 	WaitSteps int
 
@@ -69,6 +71,7 @@ type process struct {
 	waited      int
 	starts      int
 	restarting  string // the token of a restart under way
+	reload      *instanceapi.ReloadStatus
 	drift       []string
 	driftSeen   int
 	equal       bool // the catalog was right once, so that a difference is drift
