@@ -278,13 +278,7 @@ func (s Style) conditions(l *lines, c *v1alpha1.AntDBCluster) {
 func advice(c *v1alpha1.AntDBCluster, reason string) string {
 	switch reason {
 	case v1alpha1.ReasonNodesNotServing:
-		for _, n := range c.Status.Nodes {
-			for _, i := range n.Instances {
-				if i.Name == n.Primary && !i.Serving {
-					return "kubectl antdb logs " + n.Name + " --cluster " + c.Name
-				}
-			}
-		}
+		return logsOfMissing(c)
 	case v1alpha1.ReasonPaused:
 		return "kubectl antdb resume " + c.Name
 	case v1alpha1.ReasonStopped:
@@ -307,6 +301,18 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 		return "change the spec or the Secret; what there is:  kubectl antdb user list " + c.Name
 	case v1alpha1.ReasonBootstrapFailed:
 		return "the statement runs once only: repair what it needs with kubectl antdb psql " + c.Name + ", or make the cluster anew"
+	}
+	return ""
+}
+
+// logsOfMissing shows the log of the first node that does not serve.
+func logsOfMissing(c *v1alpha1.AntDBCluster) string {
+	for _, n := range c.Status.Nodes {
+		for _, i := range n.Instances {
+			if i.Name == n.Primary && !i.Serving {
+				return "kubectl antdb logs " + n.Name + " --cluster " + c.Name
+			}
+		}
 	}
 	return ""
 }
