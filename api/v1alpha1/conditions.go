@@ -127,6 +127,7 @@ const (
 	EventRequestRefused      = "RequestRefused"
 	EventReloaded            = "Reloaded"
 	EventReloadFailed        = "ReloadFailed"
+	EventTopologyCompared    = "TopologyCompared"
 	EventNodeRestarted       = "NodeRestarted"
 	EventRestarting          = "Restarting"
 	EventPodCreated          = "PodCreated"
@@ -166,6 +167,10 @@ const (
 	// and coordinators make their pools of connections anew. Its value is as that of AnnotationRestart. The status of each
 	// instance tells the id for which that was done last, and what went wrong.
 	AnnotationReload = "antdb.io/reload"
+	// AnnotationTopologySync asks the operator to have gc and coordinators compare their node catalogs anew, and repair them. Its
+	// value is as that of AnnotationRestart. The status of each instance tells the id for which that was done last, and what was
+	// repaired.
+	AnnotationTopologySync = "antdb.io/topology-sync"
 )
 
 // Annotations of an AntDBOperation that the operator made because counts changed.

@@ -140,6 +140,13 @@ type InstanceStatus struct {
 	ReloadedFor string `json:"reloadedFor,omitempty"`
 	// +optional
 	ReloadError string `json:"reloadError,omitempty"`
+	// TopologySyncedFor is the id of the annotation antdb.io/topology-sync for which the node catalog was compared last, and
+	// TopologyRepaired tells the rows that were not as they shall be, and are now.
+	// +optional
+	TopologySyncedFor string `json:"topologySyncedFor,omitempty"`
+	// +listType=atomic
+	// +optional
+	TopologyRepaired []string `json:"topologyRepaired,omitempty"`
 	// StaleCredentials names roles whose password in the database is not yet the one in their Secret.
 	// +listType=atomic
 	// +optional

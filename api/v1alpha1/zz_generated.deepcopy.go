@@ -427,6 +427,11 @@ func (in *InstanceStatus) DeepCopyInto(out *InstanceStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.TopologyRepaired != nil {
+		in, out := &in.TopologyRepaired, &out.TopologyRepaired
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.StaleCredentials != nil {
 		in, out := &in.StaleCredentials, &out.StaleCredentials
 		*out = make([]string, len(*in))

@@ -89,7 +89,7 @@ Long work is done by the operator: a command that waits may be interrupted at an
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.install(), a.uninstall(), a.create(), a.stop(), a.start(), a.pause(), a.resume(), a.restart(), a.reload(), a.status(), a.list(), a.test(), a.doctor(), a.topology(), a.imports())
+	root.AddCommand(a.install(), a.uninstall(), a.create(), a.stop(), a.start(), a.pause(), a.resume(), a.restart(), a.reload(), a.delete(), a.status(), a.list(), a.test(), a.doctor(), a.topology(), a.imports())
 	root.AddCommand(a.user(), a.applyScript())
 	root.AddCommand(a.node(), a.rebalance(), a.operations(), a.skew(), a.df(), a.top(), a.pgbench(), a.report(), a.config(), a.cat(), a.psql(), a.logs(), a.events(), a.version())
 	return root

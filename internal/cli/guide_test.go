@@ -47,6 +47,8 @@ var scenes = map[string]func(*testing.T) *desk{
 	"stopping": stopping, "starting": starting,
 	"restarting": restarting("dn1", "cn2"), "restarting-seen": restartingSeen,
 	"reloading":     reloading(""),
+	"comparing":     comparing("missing: dn3 D demo-dn3-h.prod.svc:5432"),
+	"deleting":      deleting,
 	"pausing":       pausing,
 	"stopped":       func(t *testing.T) *desk { return sit(t, stopped()) },
 	"creating-seen": creatingSeen,

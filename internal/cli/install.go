@@ -185,7 +185,7 @@ func (k *Kube) until(ctx context.Context, list client.ObjectList, options []clie
 	for {
 		select {
 		case <-ctx.Done():
-			return interrupted{"what was applied stays"}
+			return interrupted{"what was begun goes on"}
 		case err := <-ended:
 			return err
 		case <-late:

@@ -90,19 +90,23 @@ func name(o runtime.Object) {
 
 // confirm asks a person, and fails unless the answer is yes.
 func (a *app) confirm(yes bool, question string) error {
+	return a.agreed(yes, question+" [y/N] ", "y", "yes")
+}
+
+// agreed asks a person, and fails unless one of some answers is given.
+func (a *app) agreed(yes bool, question string, answers ...string) error {
 	if yes {
 		return nil
 	}
 	if !a.Interactive {
 		return errors.New("nobody can be asked here: --yes does it without asking")
 	}
-	a.say("%s [y/N] ", question)
+	a.say("%s", question)
 	answer, err := bufio.NewReader(a.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
+	if slices.Contains(answers, strings.ToLower(strings.TrimSpace(answer))) {
 		return nil
 	}
 	return errors.New("not done")

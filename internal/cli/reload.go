@@ -66,11 +66,11 @@ func (a *app) reloadNodes(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster
 		return view.Reloads(before, c, r.id, r.asks, now)
 	}
 	m.nodes, m.waits = m.progress(nil, c, a.Now()), away(r)
-	return a.followNodes(ctx, k, &m, m.reloaded(r), p.limit, false)
+	return a.followNodes(ctx, k, &m, m.answered(r), p.limit, false)
 }
 
-// reloaded tells whether everybody who was asked has answered, and who could not do it.
-func (m *making) reloaded(r *request) func(*scene) (bool, error) {
+// answered tells whether everybody who was asked has answered, and who could not do it.
+func (m *making) answered(r *request) func(*scene) (bool, error) {
 	return func(now *scene) (bool, error) {
 		c := now.clusters[m.key]
 		switch {
@@ -89,7 +89,7 @@ func (m *making) reloaded(r *request) func(*scene) (bool, error) {
 			}
 		}
 		if len(failed) > 0 {
-			return false, fmt.Errorf("cluster %s could not be reloaded everywhere: %s", c.Name, strings.Join(failed, "; "))
+			return false, fmt.Errorf("cluster %s could not be %s everywhere: %s", c.Name, m.goal, strings.Join(failed, "; "))
 		}
 		return true, nil
 	}

@@ -133,7 +133,7 @@ func (r *reporter) objects(ctx context.Context, operations []v1alpha1.AntDBOpera
 			return err
 		}
 	}
-	mine := []client.ListOption{client.InNamespace(r.c.Namespace), client.MatchingLabels{naming.LabelCluster: r.c.Name}}
+	mine := ofCluster(r.c)
 	for name, list := range map[string]client.ObjectList{
 		"pod": &corev1.PodList{}, "claim": &corev1.PersistentVolumeClaimList{}, "service": &corev1.ServiceList{}, "configmap": &corev1.ConfigMapList{},
 	} {

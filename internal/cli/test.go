@@ -101,6 +101,7 @@ With --diff the exit code is 1 if a catalog differs or could not be read.`,
   kubectl antdb topology demo --diff`,
 		Args: atMost(1),
 	}
+	cmd.AddCommand(a.topologySync())
 	format := formFlag(cmd, formJSON, formYAML)
 	cmd.Flags().BoolVar(&diff, "diff", false, "end with 1 if a catalog differs or could not be read")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -74,6 +74,11 @@ func (s *Session) Close() {
 	_ = s.conn.Close(ctx) // a connection that does not end in order ends anyway
 }
 
+// Usable tells whether the server still answers in a session that is in no transaction.
+func (s *Session) Usable(ctx context.Context) bool {
+	return s.conn.PgConn().TxStatus() == 'I' && s.conn.Ping(ctx) == nil
+}
+
 // Exec runs one statement, or several as one, without looking at rows.
 func (s *Session) Exec(ctx context.Context, sql string) error {
 	if _, err := s.conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {

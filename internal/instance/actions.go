@@ -49,12 +49,15 @@ func (m *Manager) PutTopology(ctx context.Context, t instanceapi.Topology) (inst
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*writeLimit)
 	defer cancel()
-	db, err := m.open(ctx, dbadmin.Maintenance, writeLimit)
+	db, done, err := m.talk(ctx)
 	if err != nil {
 		return instanceapi.TopologyResult{}, err
 	}
-	defer db.Close()
+	defer done()
 	ran, err := m.catalog.Repair(ctx, db)
+	if err == nil {
+		m.catalog.Answer(t.CompareFor, ran)
+	}
 	return instanceapi.TopologyResult{Hash: m.catalog.Status().Have, Ran: ran}, err
 }
 

@@ -106,6 +106,7 @@ type Manager struct {
 	splitter   *split.Splitter
 	supervisor *supervise.Supervisor
 	server     dbadmin.Server
+	spare      spare
 
 	// configured is closed when there is a configuration, and tend wakes what looks after the server.
 	configured     chan struct{}

@@ -109,10 +109,10 @@ func (s configServer) ReloadNow(ctx context.Context) (pending []string, known bo
 func (s configServer) ask(ctx context.Context, question func(context.Context, *dbadmin.Session) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	db, err := s.m.open(ctx, dbadmin.Maintenance, readLimit)
+	db, done, err := s.m.talk(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer done()
 	return question(ctx, db)
 }

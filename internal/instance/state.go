@@ -182,6 +182,7 @@ func (m *Manager) serverChanged(now supervise.Snapshot) {
 		m.cameUp()
 	} else {
 		m.catalog.Doubt()
+		go m.spare.drop()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/antdb-operator/antdb-operator/internal/dbadmin"
 	"github.com/antdb-operator/antdb-operator/internal/instance/catalog"
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
@@ -66,11 +65,11 @@ func (m *Manager) askWithin(ctx context.Context) {
 func (m *Manager) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	db, err := m.open(ctx, dbadmin.Maintenance, writeLimit)
+	db, done, err := m.talk(ctx)
 	if err != nil {
 		return
 	}
-	defer db.Close()
+	defer done()
 	if m.o.Launch.Role.HoldsCatalog() {
 		if _, err := m.catalog.Repair(ctx, db); err != nil && !errors.Is(err, catalog.ErrNotGiven) {
 			m.log.Warn("catalog not right", "error", err)

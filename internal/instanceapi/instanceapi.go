@@ -127,6 +127,10 @@ type CatalogStatus struct {
 	DriftSeen int      `json:"driftSeen"`
 	// Error tells why the catalog could not be made equal.
 	Error string `json:"error,omitempty"`
+	// ComparedFor is the CompareFor of the last topology that had one and that the catalog equals since, and Repaired tells
+	// the rows that differed before. Since the instance manager began.
+	ComparedFor string   `json:"comparedFor,omitempty"`
+	Repaired    []string `json:"repaired,omitempty"`
 }
 
 // ConfigStatus is what an instance tells of its configuration.
@@ -173,6 +177,8 @@ func (c Config) Hash() string {
 // Topology asks for a node catalog.
 type Topology struct {
 	Generation int64 `json:"generation"`
+	// CompareFor is the id of a request to compare the catalog now, whatever is known of it. It is answered when SQL runs.
+	CompareFor string `json:"compareFor,omitempty"`
 	topology.Topology
 }
 

@@ -192,6 +192,9 @@ func tell(want *spec.Cluster, snap *plan.Snapshot, p *plan.Plan) string {
 	if len(p.Status.Topology.Deregistered) > 0 {
 		fmt.Fprintf(&b, "gc forgets %s\n", strings.Join(p.Status.Topology.Deregistered, ", "))
 	}
+	if p.Again > 0 {
+		fmt.Fprintf(&b, "looks again after %d s\n", p.Again)
+	}
 	section(&b, "objects", objects(snap, slices.Concat(p.Claims, p.Then)))
 	var actions, events []string
 	for _, a := range p.Actions {

@@ -317,6 +317,9 @@ func (x seen) instance(want *spec.Cluster, n spec.Node, deregistered []string) (
 	if s.State == instanceapi.StateInitializing {
 		s.Starts = 0
 	}
+	if x.Digest == "none" {
+		s.SchemaDigest = ""
+	}
 	s.Accepting = s.State == instanceapi.StateRunning || s.State == instanceapi.StateWaiting
 	s.Serving = s.State == instanceapi.StateRunning
 	if phase, step, ok := strings.Cut(x.Bootstrap, ": "); ok || phase != "" {

@@ -155,6 +155,7 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 	}
 	i := v1alpha1.InstanceStatus{Name: n.instance, Role: naming.InstancePrimary, State: "Pending", Volumes: p.volumesOf(n), RestartedFor: p.lastRestart(n)}
 	i.ReloadedFor, i.ReloadError = p.lastReload(n)
+	i.TopologySyncedFor, i.TopologyRepaired = p.lastComparison(n)
 	switch {
 	case n.pod == nil && n.halted:
 		i.State = string(instanceapi.StateStopped)

@@ -16,13 +16,14 @@ func (p *planner) requests() {
 	if p.halts() {
 		return
 	}
-	for _, r := range []*spec.Request{p.want.Restart, p.want.Reload} {
+	for _, r := range []*spec.Request{p.want.Restart, p.want.Reload, p.want.TopologySync} {
 		if r != nil && r.Wrong != "" {
 			p.act(ForgetRequest{Annotation: r.Annotation, Value: r.Value})
 			p.plan.Events = append(p.plan.Events, Event{Warning: true, Reason: v1alpha1.EventRequestRefused, Message: r.Wrong, Done: true})
 		}
 	}
 	p.reloads()
+	p.comparisons()
 }
 
 // left are the nodes for which a request is not done, with why they do not serve.
@@ -43,6 +44,9 @@ func (p *planner) left(r *spec.Request, done func(*node) bool) []string {
 
 // concerns tells whether a request waits for a node. One that only comes is not waited for unless it is named.
 func (p *planner) concerns(r *spec.Request, n *node) bool {
+	if r != nil && r.Annotation == v1alpha1.AnnotationTopologySync && !(n.Role.HoldsCatalog() && n.Registered) {
+		return false
+	}
 	return r.Asks(n.Name) && (n.State != v1alpha1.MemberJoining || len(r.Nodes) > 0)
 }
 
@@ -128,4 +132,59 @@ func (p *planner) lastReload(n *node) (id, failure string) {
 	}
 	b := p.before(n)
 	return b.ReloadedFor, b.ReloadError
+}
+
+// toCompare is the id of a request for which a node has to compare its catalog; empty if there is none, or it has done so.
+func (p *planner) toCompare(n *node) string {
+	r := p.want.TopologySync
+	if !p.concerns(r, n) || n.compared(r) != nil || p.before(n).TopologySyncedFor == r.ID {
+		return ""
+	}
+	return r.ID
+}
+
+// compared is what became of a request to compare the catalog of a node; nil if it has not been answered.
+func (n *node) compared(r *spec.Request) *instanceapi.CatalogStatus {
+	if n.status == nil || n.status.Catalog == nil || n.status.Catalog.ComparedFor != r.ID {
+		return nil
+	}
+	return n.status.Catalog
+}
+
+// comparisons tells how far a request to compare the catalogs is. They are compared where topologies are handed out.
+func (p *planner) comparisons() {
+	r := p.want.TopologySync
+	left := p.left(r, func(n *node) bool { return p.toCompare(n) == "" })
+	if len(left) > 0 {
+		p.progressing(v1alpha1.ReasonRequested, "comparing node catalogs as asked; to do: %s", strings.Join(left, ", "))
+		return
+	}
+	if !p.answered(r, func(i v1alpha1.InstanceStatus) bool { return i.TopologySyncedFor == r.ID }) {
+		return
+	}
+	var all, repaired []string
+	for i := range p.nodes {
+		if n := &p.nodes[i]; p.concerns(r, n) {
+			all = append(all, n.Name)
+			for _, row := range p.before(n).TopologyRepaired {
+				repaired = append(repaired, n.Name+": "+row)
+			}
+		}
+	}
+	what := "nothing differed"
+	if len(repaired) > 0 {
+		what = "repaired: " + strings.Join(repaired, "; ")
+	}
+	p.did(v1alpha1.EventTopologyCompared, "%s compared their node catalogs, as asked (%s); %s", list(all), r.ID, what)
+}
+
+// lastComparison is the last request to compare the catalog of a node that was answered, and what was repaired.
+func (p *planner) lastComparison(n *node) (id string, repaired []string) {
+	if r := p.want.TopologySync; p.concerns(r, n) {
+		if c := n.compared(r); c != nil {
+			return c.ComparedFor, c.Repaired
+		}
+	}
+	b := p.before(n)
+	return b.TopologySyncedFor, b.TopologyRepaired
 }

@@ -31,7 +31,8 @@ func (p *planner) topologies() {
 		told := have != nil && have.WantHash == want.Hash()
 		switch n.status.State {
 		case instanceapi.StateRunning:
-			told = told && have.Have == want.Hash()
+			want.CompareFor = p.toCompare(n)
+			told = told && have.Have == want.Hash() && want.CompareFor == ""
 		case instanceapi.StateInitializing, instanceapi.StateStarting:
 		default:
 			continue
@@ -56,6 +57,9 @@ func (p *planner) synced(n *node) bool {
 	return n.status != nil && n.status.Catalog != nil && n.status.Catalog.Have == p.topologyFor(n).Hash()
 }
 
+// digestAge is how old a digest of a schema may be, in seconds, while somebody asks for it.
+const digestAge = 10
+
 // stillDeregistered are the coordinators that gc was told to forget and that cannot be registered again yet: they do
 // not run, or their schema differs from gc's since DDL ran meanwhile.
 func (p *planner) stillDeregistered() []string {
@@ -65,11 +69,15 @@ func (p *planner) stillDeregistered() []string {
 		n := p.node(name)
 		switch {
 		case n == nil:
-		case !n.running() || gc.status == nil || gc.status.SchemaDigest == "" || n.status.SchemaDigest == "":
+		case !n.running() || gc.status == nil:
 			out = append(out, name)
+		case gc.status.SchemaDigest == "" || n.status.SchemaDigest == "":
+			out = append(out, name)
+			p.again(lookSoon) // digests wake nobody
 		case n.status.SchemaDigest != gc.status.SchemaDigest:
 			out = append(out, name)
 			p.diverged = append(p.diverged, name)
+			p.again(digestAge) // the one that is known may be that old
 		default:
 			p.event(false, v1alpha1.EventCoordinatorReturned, "%s is back with the same schema as gc and is registered again", name)
 		}

@@ -47,8 +47,11 @@ func (c *Cluster) request(of *v1alpha1.AntDBCluster, annotation string) *Request
 		return r
 	}
 	for _, name := range r.Nodes {
-		if _, known := c.Node(name); !known {
+		switch n, known := c.Node(name); {
+		case !known:
 			r.Wrong = fmt.Sprintf("annotation %s: %q is not a node of this cluster", annotation, name)
+		case annotation == v1alpha1.AnnotationTopologySync && !n.Role.HoldsCatalog():
+			r.Wrong = fmt.Sprintf("annotation %s: %s is a datanode: only gc and coordinators hold the node catalog", annotation, name)
 		}
 	}
 	return r

@@ -46,8 +46,8 @@ type Cluster struct {
 	NetworkPolicy *NetworkPolicy
 	// EscapeGTMWait are the coordinators that the user asked gc to forget.
 	EscapeGTMWait []string
-	// Restart and Reload are what the user asked for once; nil if he did not.
-	Restart, Reload *Request
+	// Restart, Reload and TopologySync are what the user asked for once; nil if he did not.
+	Restart, Reload, TopologySync *Request
 	// Wanted is how many nodes of a role the spec wants; how many there are is told by Nodes.
 	Wanted map[antdb.Role]int
 	// DrainTimeout is how long sessions of a coordinator that leaves may go on, Retention how long volumes of a node that
@@ -158,6 +158,7 @@ func Resolve(c *v1alpha1.AntDBCluster) Cluster {
 	out.addNodes(s, members, antdb.RoleCoordinator, 1, &s.Coordinators.RoleSpec, s.Coordinators.Overrides)
 	out.addNodes(s, members, antdb.RoleDatanode, int(s.Datanodes.Instances), &s.Datanodes.RoleSpec, s.Datanodes.Overrides)
 	out.Restart, out.Reload = out.request(c, v1alpha1.AnnotationRestart), out.request(c, v1alpha1.AnnotationReload)
+	out.TopologySync = out.request(c, v1alpha1.AnnotationTopologySync)
 	return out
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // usual is how long a command may take that names no time of its own.
-const usual = 3 * time.Minute
+const usual = 6 * time.Minute
 
 // call is one line of a story.
 type call struct {

@@ -21,9 +21,9 @@ import (
 
 const (
 	// longestStory bounds a story, whatever it waits for.
-	longestStory = 25 * time.Minute
+	longestStory = 40 * time.Minute
 	// longestEnd bounds what is done after a story.
-	longestEnd = 90 * time.Second
+	longestEnd = 3 * time.Minute
 )
 
 // logger is what a story needs of its test.
@@ -98,10 +98,15 @@ func (s *story) end() {
 		s.log.Log("namespace " + s.space.Name + " is kept")
 		return
 	}
-	namespaces := s.space.Core().CoreV1().Namespaces()
-	if err := namespaces.Delete(ctx, s.space.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	core := s.space.Core().CoreV1()
+	if err := core.Namespaces().Delete(ctx, s.space.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		s.log.Log(fmt.Sprintf("delete namespace %s: %v", s.space.Name, err))
 		return
+	}
+	// Nobody wants what servers would write down before they stop.
+	soon := int64(1)
+	if err := core.Pods(s.space.Name).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &soon}, metav1.ListOptions{}); err != nil {
+		s.log.Log(fmt.Sprintf("end the pods of %s: %v", s.space.Name, err))
 	}
 	if err := s.space.WaitGone(ctx); err != nil { // the next story needs the processors
 		s.log.Log(err)

@@ -5,6 +5,7 @@ package view
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -35,6 +36,8 @@ const (
 	StageRestarting NodeStage = "restarting" // it is restarted, and does not serve yet
 	StageRestarted  NodeStage = "restarted"  // it was restarted, and serves
 	StageReloaded   NodeStage = "reloaded"   // it has read its files anew
+	StageEqual      NodeStage = "equal"      // its catalog was as it shall be
+	StageRepaired   NodeStage = "repaired"   // its catalog is as it shall be now
 	StageFailed     NodeStage = "failed"     // it could not
 )
 
@@ -99,6 +102,23 @@ func Reloads(before []NodeProgress, c *v1alpha1.AntDBCluster, request string, as
 			p.Stage, p.Message = StageFailed, i.ReloadError
 		default:
 			p.Stage, p.Message = StageReloaded, ""
+		}
+	})
+}
+
+// Comparisons tells which nodes have compared their catalogs for a request, and what they repaired.
+func Comparisons(before []NodeProgress, c *v1alpha1.AntDBCluster, request string, asks func(node string) bool, now time.Time) []NodeProgress {
+	holds := func(node string) bool {
+		role, _, err := antdb.ParseNodeName(node)
+		return err == nil && role.HoldsCatalog() && asks(node)
+	}
+	return judged(before, c, holds, now, func(i *v1alpha1.InstanceStatus, p *NodeProgress) {
+		switch {
+		case i.TopologySyncedFor != request:
+		case len(i.TopologyRepaired) > 0:
+			p.Stage, p.Message = StageRepaired, strings.Join(i.TopologyRepaired, "; ")
+		default:
+			p.Stage, p.Message = StageEqual, ""
 		}
 	})
 }
@@ -192,8 +212,10 @@ func Creation(s Style, c *v1alpha1.AntDBCluster, began time.Time, nodes []NodePr
 	for _, p := range nodes {
 		mark, tone, until, message := "▶", yellow, s.Now, clean(p.Message)
 		switch p.Stage {
-		case goal(c), StageRestarted, StageReloaded:
+		case goal(c), StageRestarted, StageReloaded, StageEqual:
 			mark, tone, until, message = "✓", green, p.Since, ""
+		case StageRepaired:
+			mark, tone, until = "✓", green, p.Since
 		case StagePending, StageReady, StageStopped, StageWaiting:
 			mark, tone = "·", ""
 		case StageRefused, StageFailed:

@@ -101,6 +101,9 @@ func faults() map[string]fault {
 		"a reload is asked for": func(s *scene, t *rapid.T) {
 			s.request(v1alpha1.AnnotationReload, s.clock.Format(time.RFC3339)+rapid.SampledFrom([]string{"", "/gc", "/dn9"}).Draw(t, "nodes"))
 		},
+		"a comparison is asked for": func(s *scene, t *rapid.T) {
+			s.request(v1alpha1.AnnotationTopologySync, s.clock.Format(time.RFC3339)+rapid.SampledFrom([]string{"", "/gc", "/dn1"}).Draw(t, "nodes"))
+		},
 		"a parameter to reload":  change("work_mem", parameter("work_mem"), "4MB", "8MB", fakeantdb.Rejected),
 		"a parameter to restart": change("max_connections", parameter("max_connections"), "100", "200"),
 		"an image": change("image", func(c *v1alpha1.AntDBCluster, v string) { c.Spec.Image = v },
@@ -188,7 +191,7 @@ func names(all map[string]fault) []string {
 func (s *scene) check() {
 	s.equalCatalogs()
 	s.bootstrappedOnce()
-	if !s.restarted() || !s.reloadIsDone() {
+	if !s.restarted() || !s.reloadIsDone() || !s.comparisonIsDone() {
 		s.t.Errorf("a request stands: %v", s.cluster().Annotations)
 	}
 	s.expect(v1alpha1.ConditionConfigurationApplied, v1alpha1.ReasonApplied)

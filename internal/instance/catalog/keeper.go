@@ -69,6 +69,7 @@ func (k *Keeper) Give(t instanceapi.Topology) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m := memory{Topology: t}
+	m.CompareFor = "" // it is asked once
 	if k.given != nil {
 		m.SyncedHash = k.given.SyncedHash
 		if k.given.Generation == t.Generation && k.given.Hash() == t.Hash() {
@@ -152,6 +153,21 @@ func (k *Keeper) Repair(ctx context.Context, db Database) ([]topology.Statement,
 		err = fmt.Errorf("make pgxc_node of %s equal to the topology: %w", k.Self, err)
 	}
 	return ran, errors.Join(err, k.note(given, have, err))
+}
+
+// Answer notes that the catalog was compared for a request, and what was repaired. The same request is answered once.
+func (k *Keeper) Answer(request string, ran []topology.Statement) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if request == "" || request == k.status.ComparedFor {
+		return
+	}
+	k.status.ComparedFor, k.status.Repaired = request, nil
+	for _, s := range ran {
+		if s.SQL != topology.ReloadPool {
+			k.status.Repaired = append(k.status.Repaired, s.Why)
+		}
+	}
 }
 
 // run compares, repairs and compares again.

@@ -100,6 +100,7 @@ func (w *World) catalog(p *process) *instanceapi.CatalogStatus {
 		}
 	}
 	c.Drift, c.DriftSeen = p.drift, p.driftSeen
+	c.ComparedFor, c.Repaired = p.comparedFor, p.repaired
 	return c
 }
 
@@ -150,7 +151,12 @@ func (i *Instance) PutTopology(ctx context.Context, t instanceapi.Topology) (r i
 		if !w.answers(p) {
 			return fmt.Errorf("%w: no SQL on %s", instanceapi.ErrNotYet, p.Node)
 		}
-		return w.judged(p)
+		differences := topology.Differences(t.Known(p.disk.rows), t.Nodes)
+		if err := w.judged(p); err != nil || t.CompareFor == "" || t.CompareFor == p.comparedFor {
+			return err
+		}
+		p.comparedFor, p.repaired = t.CompareFor, differences
+		return nil
 	})
 }
 

@@ -74,6 +74,8 @@ type process struct {
 	reload      *instanceapi.ReloadStatus
 	drift       []string
 	driftSeen   int
+	comparedFor string
+	repaired    []string
 	equal       bool // the catalog was right once, so that a difference is drift
 	boot        instanceapi.BootstrapState
 	todo        []string // statements of the bootstrap that are left
