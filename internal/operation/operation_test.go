@@ -144,6 +144,12 @@ func TestOneDecisionOfEachStep(t *testing.T) {
 		"a table that was made meanwhile is moved too, with DDL let in": {
 			at(v1alpha1.OperationRemoveNodes, "ProveEmpty", "dn2"), empty(facts("Held", nil), "app.public.new"), "MoveRows; again; " + release,
 		},
+		"a leaving datanode that gives no answer is waited for": {
+			at(v1alpha1.OperationRemoveNodes, "ProveEmpty", "dn2"), empty(silent(facts("Held", nil), "dn2", 0)), "ProveEmpty; " + renew,
+		},
+		"but not without end, since DDL is kept out": {
+			at(v1alpha1.OperationRemoveNodes, "ProveEmpty", "dn2"), empty(silent(facts("Held", nil), "dn2", 61*time.Second)), "Undo; Undoing; " + release,
+		},
 		"what is cancelled lets DDL in": {
 			cancelled(at(v1alpha1.OperationRemoveNodes, "ProveEmpty", "dn2")), empty(facts("Held", nil)), "Undo; Undoing; " + release,
 		},
@@ -162,6 +168,13 @@ func TestOneDecisionOfEachStep(t *testing.T) {
 
 func empty(f *operation.Facts, tables ...string) *operation.Facts {
 	f.Empty = map[string]instanceapi.Emptiness{"dn2": {Tables: tables}}
+	return f
+}
+
+// silent are the facts of a cluster with a node that gives no answer, some time later.
+func silent(f *operation.Facts, node string, later time.Duration) *operation.Facts {
+	f.Nodes[node] = operation.Node{Exists: true, Volumes: true, Down: true, Why: node + ": its pod does not exist yet"}
+	f.Now = metav1.NewTime(f.Now.Add(later))
 	return f
 }
 

@@ -187,7 +187,7 @@ func (c *call) startWriter(ctx context.Context, name string) error {
 	defer cancel()
 	w, err := writer.Start(ctx, writer.Options{
 		Connect: login.Connect, Table: "written_by_" + name, Writers: sessions, Readers: sessions,
-		Pause: 50 * time.Millisecond, Patience: patience,
+		Pause: 150 * time.Millisecond, Patience: patience,
 	})
 	if err == nil {
 		c.writers[name] = w
