@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,7 +46,7 @@ is refused unless --delete-clusters is given as well: then they are deleted firs
 	cmd.Flags().BoolVar(&u.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&u.dry, "dry-run", false, "remove nothing, say what would be removed")
 	const usual = 5 * time.Minute
-	cmd.Flags().DurationVar(&u.limit, "timeout", usual, "how long to wait for clusters to go away")
+	cmd.Flags().DurationVar(&u.limit, "timeout", usual, "how long to wait for clusters and the namespace to go away")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if u.clusters && !u.crds {
 			return errors.New("--delete-clusters is only for --with-crds: kubectl delete antdbcluster NAME deletes one")
@@ -90,7 +91,13 @@ func (a *app) remove(ctx context.Context, k *Kube, u uninstallation) error {
 			a.say("%s %s deleted\n", o.GetKind(), o.GetName())
 		}
 	}
-	return nil
+	// Nothing can be made in a namespace that is going away, and whoever installs again does not expect that.
+	own := client.ObjectKey{Name: a.operatorNamespace()}
+	if own.Name != deploy.Namespace {
+		return nil
+	}
+	return k.until(ctx, &corev1.NamespaceList{}, nil, u.limit, "namespace "+own.Name+" to go away",
+		func(all map[client.ObjectKey]client.Object) (bool, string) { return all[own] == nil, "it is still there" })
 }
 
 // agree says what will be removed, refuses what was not said twice, and asks.
