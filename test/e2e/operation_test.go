@@ -22,7 +22,7 @@ func operation(ctx context.Context, c *call) error {
 		return usage("operation TITLE PHASE [DURATION]")
 	}
 	title, phase := c.args[0], c.args[1]
-	ctx, cancel, err := c.within(ctx, 2, usual)
+	ctx, cancel, err := c.within(ctx, 2, longestOperation)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func disturb(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, disturbed)
+	ctx, cancel := context.WithTimeout(ctx, longestOperation)
 	defer cancel()
 	earlier, err := c.space.EndedOperations(ctx)
 	if err != nil {
@@ -109,8 +109,8 @@ func disturb(ctx context.Context, c *call) error {
 	}
 }
 
-// disturbed bounds an operation that is disturbed at every step.
-const disturbed = 10 * time.Minute
+// longestOperation bounds an operation, also one that is disturbed at every step.
+const longestOperation = 10 * time.Minute
 
 func (c *call) fault(words []string) (func(context.Context) error, error) {
 	with := func(do func(context.Context, *call) error, args ...string) func(context.Context) error {
