@@ -91,13 +91,20 @@ func (a *app) remove(ctx context.Context, k *Kube, u uninstallation) error {
 			a.say("%s %s deleted\n", o.GetKind(), o.GetName())
 		}
 	}
-	// Nothing can be made in a namespace that is going away, and whoever installs again does not expect that.
+	return a.namespaceGone(ctx, k, u.limit)
+}
+
+// namespaceGone waits until the namespace of the operator is gone, if it goes. Nothing can be made in one that is going away, and
+// whoever installs again does not expect that.
+func (a *app) namespaceGone(ctx context.Context, k *Kube, limit time.Duration) error {
 	own := client.ObjectKey{Name: a.operatorNamespace()}
 	if own.Name != deploy.Namespace {
 		return nil
 	}
-	return k.until(ctx, &corev1.NamespaceList{}, nil, u.limit, "namespace "+own.Name+" to go away",
-		func(all map[client.ObjectKey]client.Object) (bool, string) { return all[own] == nil, "it is still there" })
+	return k.until(ctx, &corev1.NamespaceList{}, nil, limit, "namespace "+own.Name+" to go away",
+		func(all map[client.ObjectKey]client.Object) (bool, string) {
+			return all[own] == nil, "it is still there"
+		})
 }
 
 // agree says what will be removed, refuses what was not said twice, and asks.
