@@ -17,7 +17,6 @@ import (
 )
 
 func (a *app) reload() *cobra.Command {
-	var p patience
 	cmd := &cobra.Command{
 		Use:   "reload [CLUSTER] [NODE…]",
 		Short: "Let the servers of a cluster, or of some nodes, read their files anew",
@@ -27,28 +26,9 @@ Each instance writes its files anew before, so that what somebody changed in the
 their pools of connections anew. A parameter of the spec needs no reload: the operator hands it out by itself.`,
 		Example: `  kubectl antdb reload
   kubectl antdb reload demo cn1 cn2`,
-		Args: func(_ *cobra.Command, args []string) error { _, _, err := clusterAndNodes(args); return err },
 	}
 	const usual = 2 * time.Minute
-	p.flags(cmd, usual)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		named, nodes, err := clusterAndNodes(args)
-		if err != nil {
-			return err
-		}
-		if err := p.check(); err != nil {
-			return err
-		}
-		k, c, err := a.reachServers(cmd.Context(), named)
-		if err == nil {
-			err = errors.Join(attended(c), known(c, nodes))
-		}
-		if err != nil {
-			return err
-		}
-		return a.reloadNodes(cmd.Context(), k, c, nodes, p)
-	}
-	return cmd
+	return a.forNodes(cmd, usual, a.reloadNodes)
 }
 
 func (a *app) reloadNodes(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, nodes []string, p patience) error {

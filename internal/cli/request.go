@@ -4,10 +4,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/spf13/cobra"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -54,6 +57,32 @@ func (a *app) ask(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, annota
 		c.Annotations[annotation] = r.value()
 		return k.Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	})
+}
+
+// forNodes gives a command that asks for something of a cluster, or of some of its nodes, its arguments and flags. It is done
+// if the cluster has these nodes, runs, and has an operator that looks after it.
+func (a *app) forNodes(cmd *cobra.Command, usual time.Duration, do func(context.Context, *Kube, *v1alpha1.AntDBCluster, []string, patience) error) *cobra.Command {
+	var p patience
+	p.flags(cmd, usual)
+	cmd.Args = func(_ *cobra.Command, args []string) error { _, _, err := clusterAndNodes(args); return err }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		named, nodes, err := clusterAndNodes(args)
+		if err != nil {
+			return err
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
+		k, c, err := a.reachServers(cmd.Context(), named)
+		if err == nil {
+			err = errors.Join(attended(c), known(c, nodes))
+		}
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), k, c, nodes, p)
+	}
+	return cmd
 }
 
 // clusterAndNodes reads the name of a cluster, which may be left out, and names of nodes.

@@ -17,7 +17,6 @@ import (
 )
 
 func (a *app) restart() *cobra.Command {
-	var p patience
 	cmd := &cobra.Command{
 		Use:   "restart [CLUSTER] [NODE…]",
 		Short: "Restart the servers of a cluster, or of some nodes",
@@ -28,28 +27,9 @@ A line tells of each node that is restarted; the exit code is 0 only if all that
 		Example: `  kubectl antdb restart
   kubectl antdb restart demo dn1 cn2
   kubectl antdb restart gc --wait=false`,
-		Args: func(_ *cobra.Command, args []string) error { _, _, err := clusterAndNodes(args); return err },
 	}
 	const usual = 15 * time.Minute
-	p.flags(cmd, usual)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		named, nodes, err := clusterAndNodes(args)
-		if err != nil {
-			return err
-		}
-		if err := p.check(); err != nil {
-			return err
-		}
-		k, c, err := a.reachServers(cmd.Context(), named)
-		if err == nil {
-			err = errors.Join(attended(c), known(c, nodes))
-		}
-		if err != nil {
-			return err
-		}
-		return a.restartNodes(cmd.Context(), k, c, nodes, p)
-	}
-	return cmd
+	return a.forNodes(cmd, usual, a.restartNodes)
 }
 
 func (a *app) restartNodes(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, nodes []string, p patience) error {

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,42 +15,25 @@ import (
 )
 
 func (a *app) topologySync() *cobra.Command {
-	var p patience
 	cmd := &cobra.Command{
 		Use:   "sync [CLUSTER] [NODE…]",
 		Short: "Let gc and coordinators compare their node catalogs now, and repair them",
 		Long: `Let gc and the coordinators, or some of them, compare their node catalogs (pgxc_node) with the rows that the operator wants, now
 and whatever is known of them, and repair what differs.
 
-This happens by itself when rows are wanted otherwise, when a server starts, and every few seconds; it is for whoever has just
+This happens by itself when rows are wanted otherwise, when a server starts, and once a minute; it is for whoever has just
 changed a catalog by hand and does not want to wait, or to believe.`,
 		Example: `  kubectl antdb topology sync
   kubectl antdb topology sync demo cn2`,
-		Args: func(_ *cobra.Command, args []string) error { _, _, err := clusterAndNodes(args); return err },
 	}
 	const usual = 2 * time.Minute
-	p.flags(cmd, usual)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		named, nodes, err := clusterAndNodes(args)
-		if err != nil {
-			return err
-		}
-		if err := p.check(); err != nil {
-			return err
-		}
-		k, c, err := a.reachServers(cmd.Context(), named)
-		if err == nil {
-			err = errors.Join(attended(c), known(c, nodes), holders(nodes))
-		}
-		if err != nil {
-			return err
-		}
-		return a.sync(cmd.Context(), k, c, nodes, p)
-	}
-	return cmd
+	return a.forNodes(cmd, usual, a.sync)
 }
 
 func (a *app) sync(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, nodes []string, p patience) error {
+	if err := holders(nodes); err != nil {
+		return err
+	}
 	r, err := a.ask(ctx, k, c, v1alpha1.AnnotationTopologySync, nodes)
 	if err != nil {
 		return err
