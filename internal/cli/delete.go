@@ -131,7 +131,7 @@ func (a *app) showLoss(ctx context.Context, k *Kube, c *v1alpha1.AntDBCluster, k
 }
 
 // keepVolumes makes the volumes of a cluster outlive it. The operator lets go of those of the cluster's nodes; what is left of
-// removed nodes goes when its time is over.
+// nodes that were removed before is not waited for.
 func (k *Kube) keepVolumes(ctx context.Context, c *v1alpha1.AntDBCluster, limit time.Duration) error {
 	if c.Spec.VolumeRetention != v1alpha1.VolumeRetentionRetain {
 		if err := k.edit(ctx, c, func(c *v1alpha1.AntDBCluster) { c.Spec.VolumeRetention = v1alpha1.VolumeRetentionRetain }); err != nil {

@@ -44,7 +44,7 @@ func (p *planner) left(r *spec.Request, done func(*node) bool) []string {
 
 // concerns tells whether a request waits for a node. One that only comes is not waited for unless it is named.
 func (p *planner) concerns(r *spec.Request, n *node) bool {
-	if r != nil && r.Annotation == v1alpha1.AnnotationTopologySync && (!n.Role.HoldsCatalog() || !n.Registered) {
+	if r != nil && r.Holders && (!n.Role.HoldsCatalog() || !n.Registered) {
 		return false
 	}
 	return r.Asks(n.Name) && (n.State != v1alpha1.MemberJoining || len(r.Nodes) > 0)

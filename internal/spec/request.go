@@ -20,6 +20,8 @@ type Request struct {
 	ID string
 	// Nodes that are meant; all if there are none.
 	Nodes []string
+	// Holders says that only nodes that hold the node catalog can be meant.
+	Holders bool
 	// Wrong tells why nothing is done.
 	Wrong string
 }
@@ -38,7 +40,7 @@ func (c *Cluster) request(of *v1alpha1.AntDBCluster, annotation string) *Request
 	if !given {
 		return nil
 	}
-	r := &Request{Annotation: annotation, Value: value}
+	r := &Request{Annotation: annotation, Value: value, Holders: annotation == v1alpha1.AnnotationTopologySync}
 	id, nodes, named := strings.Cut(value, "/")
 	r.ID, r.Nodes = id, names(nodes)
 	if !requestID.MatchString(id) || named && len(r.Nodes) == 0 {
@@ -50,7 +52,7 @@ func (c *Cluster) request(of *v1alpha1.AntDBCluster, annotation string) *Request
 		switch n, known := c.Node(name); {
 		case !known:
 			r.Wrong = fmt.Sprintf("annotation %s: %q is not a node of this cluster", annotation, name)
-		case annotation == v1alpha1.AnnotationTopologySync && !n.Role.HoldsCatalog():
+		case r.Holders && !n.Role.HoldsCatalog():
 			r.Wrong = fmt.Sprintf("annotation %s: %s is a datanode: only gc and coordinators hold the node catalog", annotation, name)
 		}
 	}
