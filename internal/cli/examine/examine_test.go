@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -100,6 +101,16 @@ func waiting(p *corev1.Pod, reason, message string) {
 	}}
 }
 
+// pending is a pod whose containers are not made yet.
+func pending(p *corev1.Pod, uid types.UID) {
+	p.UID, p.Status.Phase, p.Status.ContainerStatuses = uid, corev1.PodPending, nil
+}
+
+// pull is what a kubelet said of a pod, that many seconds after something.
+func pull(pod types.UID, second int64, reason, message string) corev1.Event {
+	return corev1.Event{InvolvedObject: corev1.ObjectReference{UID: pod}, LastTimestamp: metav1.Unix(second, 0), Reason: reason, Message: message}
+}
+
 func unscheduled(p *corev1.Pod, message string) {
 	p.Status.Phase, p.Spec.NodeName = corev1.PodPending, ""
 	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: message}}
@@ -145,6 +156,28 @@ func TestTheDoctorNamesTheCauseAndNotWhatFollowsFromIt(t *testing.T) {
 				"problem|cn2 is away: its image cannot be pulled|Image x/antdb:6: ImagePullBackOff: x/antdb:6 not found|every DDL fails until cn2 is back",
 				"problem|gc waits for nodes|gc was started without cn2|bring cn2 back",
 			},
+		},
+		"the image of gc could not be pulled, and its pod does not say so yet": {
+			how: func(f *examine.Facts) {
+				pending(lost(f, "gc", "Pending", "its pod is pending"), "gc-now")
+				f.Events = []corev1.Event{
+					pull("gc-before", 9, "Failed", `Failed to pull image "x/antdb:4": gone`),
+					pull("gc-now", 1, "Pulled", "Successfully pulled image x/operator:1"),
+					pull("gc-now", 2, "Failed", `Failed to pull image "x/antdb:6": not found`),
+					pull("gc-now", 2, "Failed", "Error: ErrImagePull"),
+				}
+			},
+			want: []string{`problem|gc is away: its image cannot be pulled|Failed to pull image "x/antdb:6": not found.|kubectl edit antdbcluster demo`},
+		},
+		"an image that could not be pulled at first": {
+			how: func(f *examine.Facts) {
+				pending(lost(f, "gc", "Pending", "its pod is pending"), "gc-now")
+				f.Events = []corev1.Event{
+					pull("gc-now", 2, "Pulled", "Successfully pulled image x/antdb:6"),
+					pull("gc-now", 1, "Failed", `Failed to pull image "x/antdb:6": not found`),
+				}
+			},
+			want: []string{"problem|gc is away: its pod does not run yet"},
 		},
 		"a coordinator that the network cut off": {
 			how: func(f *examine.Facts) {

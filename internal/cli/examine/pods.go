@@ -141,6 +141,9 @@ var imageReasons = map[string]bool{
 // containers finds a container that waits or crashes.
 func (d *doctor) containers(pod *corev1.Pod) (trouble, bool) {
 	describe := "kubectl describe pod " + pod.Name
+	image := func(why string) (trouble, bool) {
+		return trouble{"its image cannot be pulled", said(why), []string{"kubectl edit antdbcluster " + d.Cluster.Name + "   # image, imagePullSecrets", describe}}, true
+	}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		w := s.State.Waiting
 		if w == nil || w.Reason == "PodInitializing" || w.Reason == "ContainerCreating" {
@@ -148,8 +151,7 @@ func (d *doctor) containers(pod *corev1.Pod) (trouble, bool) {
 		}
 		switch {
 		case imageReasons[w.Reason]:
-			return trouble{"its image cannot be pulled", said(fmt.Sprintf("Image %s: %s: %s", s.Image, w.Reason, w.Message)),
-				[]string{"kubectl edit antdbcluster " + d.Cluster.Name + "   # image, imagePullSecrets", describe}}, true
+			return image(fmt.Sprintf("Image %s: %s: %s", s.Image, w.Reason, w.Message))
 		case w.Reason == "CrashLoopBackOff":
 			return trouble{"its container " + s.Name + " crashes again and again", said(ended(s)),
 				[]string{"kubectl logs " + pod.Name + " -c " + s.Name + " --previous", describe}}, true
@@ -157,7 +159,40 @@ func (d *doctor) containers(pod *corev1.Pod) (trouble, bool) {
 			return trouble{"its container " + s.Name + " cannot be made", said(w.Reason + ": " + w.Message), []string{describe}}, true
 		}
 	}
+	if why := d.pullFailed(pod); why != "" {
+		return image(why)
+	}
 	return trouble{}, false
+}
+
+// pullFailed is what the kubelet's events say of an image that could not be pulled and has not been since; empty if none
+// do. They are there before the pod's status says so, and while the kubelet tries again.
+func (d *doctor) pullFailed(pod *corev1.Pod) string {
+	var failed, pulled *corev1.Event
+	for i := range d.Events {
+		e := &d.Events[i]
+		if e.InvolvedObject.UID != pod.UID {
+			continue
+		}
+		switch {
+		case e.Reason == "Pulled":
+			pulled = later(pulled, e)
+		case e.Reason == "Failed" && strings.HasPrefix(e.Message, "Failed to pull image"):
+			failed = later(failed, e)
+		}
+	}
+	if failed == nil || later(pulled, failed) == pulled {
+		return ""
+	}
+	return failed.Message
+}
+
+// later is the event that was seen last: b, if both were at the same time; one that is nil was never.
+func later(a, b *corev1.Event) *corev1.Event {
+	if b == nil || a != nil && b.LastTimestamp.Before(&a.LastTimestamp) {
+		return a
+	}
+	return b
 }
 
 // ended tells how a container ended last.
@@ -196,8 +231,8 @@ func (d *doctor) lastWarning(name string) string {
 	var last *corev1.Event
 	for i := range d.Events {
 		e := &d.Events[i]
-		if e.InvolvedObject.Name == name && e.Type == corev1.EventTypeWarning && (last == nil || !e.LastTimestamp.Before(&last.LastTimestamp)) {
-			last = e
+		if e.InvolvedObject.Name == name && e.Type == corev1.EventTypeWarning {
+			last = later(last, e)
 		}
 	}
 	if last == nil {
