@@ -108,10 +108,10 @@ func operator(ctx context.Context, c *call) error {
 	}
 }
 
-// host kill|start|cut|join NAME: what happens to machines.
+// host kill|start|join NAME, host cut NAME [POD-ADDRESS]: what happens to machines, and to the cable of one pod.
 func host(ctx context.Context, c *call) error {
-	if len(c.args) != 2 || c.sandbox == "" {
-		return usage("host kill|start|cut|join NAME, in a sandbox only")
+	if len(c.args) < 2 || len(c.args) > 3 || c.sandbox == "" {
+		return usage("host kill|start|join NAME, host cut NAME [POD-ADDRESS], in a sandbox only")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -124,7 +124,7 @@ func host(ctx context.Context, c *call) error {
 		undo := map[string]string{"kill": "start", "cut": "join"}[c.args[0]]
 		c.ts.Defer(func() { c.mend(state, source, undo, c.args[1]) })
 	}
-	return c.program(ctx, nil, nil, c.sandbox, "--state", state, "--source", source, "host", c.args[0], c.args[1])
+	return c.program(ctx, nil, nil, c.sandbox, append([]string{"--state", state, "--source", source, "host"}, c.args...)...)
 }
 
 // mend puts a host right after a story. Where the story did so itself it changes nothing.

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,30 +92,34 @@ func load(o *options) *cobra.Command {
 func host(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "host", Short: "Do to one host (control, node1, node2, node3) what happens to machines"}
 	for _, verb := range []struct {
-		name, short string
-		do          func(cmd *cobra.Command, s cluster.Sandbox, name string) error
+		name, pod, short string
+		do               func(ctx context.Context, s cluster.Sandbox, name, pod string) error
 	}{
-		{"kill", "Switch it off, as a power failure does", func(cmd *cobra.Command, s cluster.Sandbox, name string) error {
-			return s.Power(cmd.Context(), name, false)
+		{"kill", "", "Switch it off, as a power failure does", func(ctx context.Context, s cluster.Sandbox, name, _ string) error {
+			return s.Power(ctx, name, false)
 		}},
-		{"start", "Switch it on again", func(cmd *cobra.Command, s cluster.Sandbox, name string) error {
-			return s.Power(cmd.Context(), name, true)
+		{"start", "", "Switch it on again", func(ctx context.Context, s cluster.Sandbox, name, _ string) error {
+			return s.Power(ctx, name, true)
 		}},
-		{"cut", "Cut it off the network", func(cmd *cobra.Command, s cluster.Sandbox, name string) error {
-			return s.Link(cmd.Context(), name, false)
+		{"cut", " [POD-ADDRESS]", "Cut it, or one of its pods, off the network", func(ctx context.Context, s cluster.Sandbox, name, pod string) error {
+			return s.Cut(ctx, name, pod)
 		}},
-		{"join", "Put it back on the network", func(cmd *cobra.Command, s cluster.Sandbox, name string) error {
-			return s.Link(cmd.Context(), name, true)
+		{"join", "", "Put it and all its pods back on the network", func(ctx context.Context, s cluster.Sandbox, name, _ string) error {
+			return s.Join(ctx, name)
 		}},
 	} {
+		args := cobra.ExactArgs(1)
+		if verb.pod != "" {
+			args = cobra.RangeArgs(1, 2)
+		}
 		cmd.AddCommand(&cobra.Command{
-			Use: verb.name + " NAME", Short: verb.short, Args: cobra.ExactArgs(1),
+			Use: verb.name + " NAME" + verb.pod, Short: verb.short, Args: args,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				s, err := o.sandbox()
 				if err != nil {
 					return err
 				}
-				return verb.do(cmd, s, args[0])
+				return verb.do(cmd.Context(), s, args[0], strings.Join(args[1:], ""))
 			},
 		})
 	}

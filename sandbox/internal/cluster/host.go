@@ -43,24 +43,42 @@ func (s Sandbox) Power(ctx context.Context, name string, on bool) error {
 	})
 }
 
-// Link cuts one host off the network, or joins it again.
-func (s Sandbox) Link(ctx context.Context, name string, joined bool) error {
-	return s.withHost(ctx, name, func(h layout.Host, running map[string]process.Host) error {
-		if _, on := running[name]; !on {
-			return fmt.Errorf("host %s is off: start it first", name)
-		}
-		if joined {
-			if err := network.Join(ctx, h); err != nil {
+// Cut takes one host off the network; with the address of a pod of the host only that pod.
+func (s Sandbox) Cut(ctx context.Context, name, pod string) error {
+	return s.withRunning(ctx, name, func(h layout.Host, now process.Host) error {
+		if pod == "" {
+			if err := network.Cut(ctx, h); err != nil {
 				return err
 			}
-			s.Out.Step("host %s is on the network", name)
+			s.Out.Step("host %s is cut off the network", name)
 			return nil
 		}
-		if err := network.Cut(ctx, h); err != nil {
+		if err := network.CutPod(ctx, now.PID, pod); err != nil {
+			return fmt.Errorf("cut a pod of host %s: %w", name, err)
+		}
+		s.Out.Step("pod %s of host %s is cut off the network", pod, name)
+		return nil
+	})
+}
+
+// Join puts one host and all its pods on the network again.
+func (s Sandbox) Join(ctx context.Context, name string) error {
+	return s.withRunning(ctx, name, func(h layout.Host, now process.Host) error {
+		if err := network.Join(ctx, h, now.PID); err != nil {
 			return err
 		}
-		s.Out.Step("host %s is cut off the network", name)
+		s.Out.Step("host %s is on the network", name)
 		return nil
+	})
+}
+
+func (s Sandbox) withRunning(ctx context.Context, name string, do func(h layout.Host, now process.Host) error) error {
+	return s.withHost(ctx, name, func(h layout.Host, running map[string]process.Host) error {
+		now, on := running[name]
+		if !on {
+			return fmt.Errorf("host %s is off: start it first", name)
+		}
+		return do(h, now)
 	})
 }
 
@@ -148,7 +166,7 @@ func (s Sandbox) settle(ctx context.Context, h layout.Host, text daemons.Text, r
 	if now, on := running[h.Name]; on {
 		// The spec on disk is the one the host was started with: it is written below only while the host is off.
 		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, want) {
-			return false, network.Join(ctx, h)
+			return false, network.Join(ctx, h, now.PID)
 		}
 		s.Out.Step("restarting host %s: its configuration has changed", h.Name)
 		if err := s.powerOff(ctx, h, now); err != nil {

@@ -67,7 +67,7 @@ func (p Plan) cni(t *Text, h layout.Host) error {
 		"cniVersion": "1.0.0", "name": "sandbox",
 		"plugins": []object{
 			{
-				"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false,
+				"type": "bridge", "bridge": layout.PodBridge, "isGateway": true, "hairpinMode": true, "ipMasq": false,
 				"ipam": object{
 					"type":   "host-local",
 					"ranges": [][]object{{{"subnet": h.PodNet()}}},

@@ -13,6 +13,8 @@ import (
 const (
 	// Bridge connects the hosts with the machine.
 	Bridge = "antdb0"
+	// PodBridge connects the pods of one host, inside it.
+	PodBridge = "cni0"
 	// Prefix begins the name of every network namespace and link of the sandbox.
 	Prefix = "antdb-"
 	// CgroupName is the directory below which all processes of the sandbox live, in every hierarchy.

@@ -7,10 +7,13 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/antdb-operator/antdb-operator/sandbox/internal/command"
@@ -67,9 +70,78 @@ func Cut(ctx context.Context, h layout.Host) error {
 	return batch(ctx, []string{"link set " + h.Link() + " down"})
 }
 
-// Join undoes Cut.
-func Join(ctx context.Context, h layout.Host) error {
-	return batch(ctx, []string{"link set " + h.Link() + " up"})
+// CutPod takes one pod off the network of the host whose first process is pid. The pod sees a dead cable, everyone else
+// silence. It fails if no pod of the host has the address.
+func CutPod(ctx context.Context, pid int, address string) error {
+	if net.ParseIP(address) == nil {
+		return fmt.Errorf("%q is no address of a pod", address)
+	}
+	var neighbours []struct {
+		MAC string `json:"lladdr"`
+	}
+	if err := ask(ctx, pid, &neighbours, "ip", "-json", "neighbour", "show", "to", address, "dev", layout.PodBridge); err != nil {
+		return err
+	}
+	var ports []struct {
+		MAC  string `json:"mac"`
+		Link string `json:"ifname"`
+	}
+	if err := ask(ctx, pid, &ports, "bridge", "-json", "fdb", "show", "br", layout.PodBridge); err != nil {
+		return err
+	}
+	for _, n := range neighbours {
+		for _, p := range ports {
+			if n.MAC != "" && p.MAC == n.MAC {
+				return run(ctx, pid, "ip", "link", "set", p.Link, "down")
+			}
+		}
+	}
+	return fmt.Errorf("no pod has the address %s", address)
+}
+
+// Join undoes Cut, and CutPod of every pod of the host, whose first process is pid.
+func Join(ctx context.Context, h layout.Host, pid int) error {
+	if err := batch(ctx, []string{"link set " + h.Link() + " up"}); err != nil {
+		return err
+	}
+	var links []struct {
+		Name  string   `json:"ifname"`
+		Flags []string `json:"flags"`
+	}
+	if err := ask(ctx, pid, &links, "ip", "-json", "link", "show", "type", "veth"); err != nil {
+		return err
+	}
+	for _, l := range links {
+		if slices.Contains(l.Flags, "UP") {
+			continue
+		}
+		if err := run(ctx, pid, "ip", "link", "set", l.Name, "up"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask runs a program in the network of a host and reads the JSON that it prints.
+func ask(ctx context.Context, pid int, answer any, program ...string) error {
+	out, err := command.Run(ctx, "nsenter", inNetwork(pid, program)...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), answer); err != nil {
+		return fmt.Errorf("read what %s says: %w", strings.Join(program, " "), err)
+	}
+	return nil
+}
+
+// run runs a program in the network of a host.
+func run(ctx context.Context, pid int, program ...string) error {
+	_, err := command.Run(ctx, "nsenter", inNetwork(pid, program)...)
+	return err
+}
+
+func inNetwork(pid int, program []string) []string {
+	return append([]string{"--net", "--target", strconv.Itoa(pid), "--"}, program...)
 }
 
 // Joined says whether the host's cable is there and switched on.
