@@ -104,7 +104,8 @@ func (p Plan) addProxy(t *Text, h layout.Host, as string) error {
 		// Connection tracking limits belong to the whole machine, and oom scores may not be lowered everywhere.
 		"conntrack":   object{"maxPerCore": 0, "min": 0},
 		"oomScoreAdj": 0,
-		"nftables":    object{"minSyncPeriod": "0s"},
+		// 0 would mean the default of 1 s, for which every pod that returns would be unreachable.
+		"nftables": object{"minSyncPeriod": "100ms"},
 	})
 	if err != nil {
 		return err

@@ -97,6 +97,17 @@ func TestPodsOfAHostHaveItsRange(t *testing.T) {
 	}
 }
 
+// A minSyncPeriod of zero is taken for none given, which is a second.
+func TestServicesFollowTheirPodsAtOnce(t *testing.T) {
+	found := false
+	for path, text := range render(t, plan(), "node1").Files {
+		found = found || strings.Contains(path, "proxy") && strings.Contains(string(text), "minSyncPeriod: 100ms")
+	}
+	if !found {
+		t.Error("kube-proxy is not told to follow within 100ms")
+	}
+}
+
 func TestAStateWithSpacesAndQuotesStaysOneArgument(t *testing.T) {
 	p := plan()
 	p.State = `/a "b"/.sandbox`
