@@ -16,7 +16,7 @@ import (
 
 // dead tells whether the server of a node does not run, as far as can be known: one whose instance gives no answer is dead
 // when Kubernetes has not found its pod ready either, which it does some time after the pod's host was lost.
-func (n *node) dead() bool { return !n.running() && (n.pod == nil || !podReady(n.pod)) }
+func (n *node) dead() bool { return !n.running() && (n.pod == nil || !PodReady(n.pod)) }
 
 // noteDown writes down since when a coordinator is down, where that matters, and forgets it when it is back. The time in
 // which the cluster is stopped does not count, nor that in which it starts, before gc goes on without who is missing.

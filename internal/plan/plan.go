@@ -246,7 +246,7 @@ func (n *node) running() bool { return n.status != nil && n.status.Accepting }
 // serving tells whether SQL runs on the instance and its Services publish it: Kubernetes learns of a pod's readiness,
 // and of its label that the application Service selects, a moment after the instance does.
 func (n *node) serving() bool {
-	return n.status != nil && n.status.Serving && n.pod != nil && podReady(n.pod) && n.pod.Labels[naming.LabelServing] == "true"
+	return n.status != nil && n.status.Serving && n.pod != nil && PodReady(n.pod) && n.pod.Labels[naming.LabelServing] == "true"
 }
 
 // why tells in words why the node does not serve.
@@ -264,7 +264,7 @@ func (n *node) why() string {
 		return podTrouble(n.pod, n.err)
 	case n.status.Message != "":
 		return n.status.Message
-	case n.status.Serving && !podReady(n.pod):
+	case n.status.Serving && !PodReady(n.pod):
 		return "Kubernetes has not found its pod ready yet"
 	case n.status.Serving:
 		return "its pod is not published as serving yet"

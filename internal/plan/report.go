@@ -160,7 +160,7 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 	case n.pod == nil && n.halted:
 		i.State = string(instanceapi.StateStopped)
 	case n.pod != nil:
-		i.Host, i.PodIP, i.Ready = n.pod.Spec.NodeName, n.pod.Status.PodIP, podReady(n.pod)
+		i.Host, i.PodIP, i.Ready = n.pod.Spec.NodeName, n.pod.Status.PodIP, PodReady(n.pod)
 	}
 	if i.Serving = n.serving(); !i.Serving {
 		i.Message = n.why()
@@ -176,7 +176,8 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 	return s
 }
 
-func podReady(pod *corev1.Pod) bool {
+// PodReady tells whether a pod is ready and not about to go: before that no Service and no name leads to it.
+func PodReady(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
 			return c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil

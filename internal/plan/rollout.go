@@ -126,7 +126,7 @@ func (p *planner) token(n *node) string {
 
 // down tells whether taking the node's pod away disturbs nobody. What was asked and gave no answer is not known to be
 // down.
-func (n *node) down() bool { return !n.running() && !podReady(n.pod) && n.err == "" }
+func (n *node) down() bool { return !n.running() && !PodReady(n.pod) && n.err == "" }
 
 func (p *planner) due(n *node) (due, bool) {
 	if n.refused != "" || n.held != "" || n.pod == nil || n.pod.DeletionTimestamp != nil {

@@ -115,14 +115,17 @@ const longestOperation = 10 * time.Minute
 func (c *call) fault(words []string) (func(context.Context) error, error) {
 	with := func(do func(context.Context, *call) error, args ...string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return do(ctx, &call{story: c.story, ts: c.ts, args: args, stdout: io.Discard, stderr: io.Discard})
+			var out strings.Builder
+			err := do(ctx, &call{story: c.story, ts: c.ts, args: args, stdout: &out, stderr: io.Discard})
+			c.ts.Logf("%s", out.String())
+			return err
 		}
 	}
 	switch {
 	case len(words) == 1 && words[0] == "operator":
 		return with(operator, "kill"), nil
 	case len(words) == 1 && words[0] == "sessions": // those that hold the lock or the pause
-		return with(sql, "gc", "select pg_terminate_backend(pid) from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move', 'antdb-split')"), nil
+		return with(sql, "gc", "select application_name, client_addr, query, pg_terminate_backend(pid) from pg_stat_activity where application_name in ('antdb-ddl-lock', 'antdb-move', 'antdb-split')"), nil
 	case len(words) == 2 && words[0] == "pod":
 		return with(deletePod, words[1]), nil
 	case len(words) == 2 && words[0] == "server":

@@ -195,7 +195,7 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 	return nil
 }
 
-// reach runs a statement through the first coordinator to every datanode, once everything serves.
+// reach runs a statement through the first coordinator to every datanode, once everything serves and has its address.
 func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, via http.RoundTripper) {
 	through := ""
 	for _, n := range want.Nodes {
@@ -204,7 +204,7 @@ func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.S
 		}
 		name := naming.Instance(want.Name, n.Name, 1)
 		fact := snap.Instances[name]
-		if fact.Status == nil || !fact.Status.Serving || !stays(snap, name) {
+		if fact.Status == nil || !fact.Status.Serving || !addressed(snap, name) {
 			return
 		}
 		if through == "" && string(n.Role) == "coordinator" && n.State == v1alpha1.MemberActive {
@@ -245,11 +245,11 @@ func (r *Reconciler) empty(ctx context.Context, want *spec.Cluster, snap *plan.S
 	}
 }
 
-// stays tells whether the pod is there and not about to go.
-func stays(snap *plan.Snapshot, instance string) bool {
+// addressed tells whether Services and names lead to the pod of an instance.
+func addressed(snap *plan.Snapshot, instance string) bool {
 	for i := range snap.Pods {
 		if snap.Pods[i].Name == instance {
-			return snap.Pods[i].DeletionTimestamp == nil
+			return plan.PodReady(&snap.Pods[i])
 		}
 	}
 	return false
