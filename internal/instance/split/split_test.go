@@ -151,7 +151,11 @@ func (s *session) Sizes(context.Context, string) (map[string]int64, error) {
 	return map[string]int64{"app": 7, "postgres": 1}, nil
 }
 
-func (s *session) Workers(context.Context, string) (limit, busy int, err error) { return 8, 2, nil }
+func (s *session) Workers(context.Context, string) (limit, busy int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return 8, 2, s.step("workers")
+}
 
 func (s *session) Feeding(context.Context, string) (senders, slots int, err error) {
 	return 10, 10, nil
@@ -467,6 +471,29 @@ func TestAPlanChangesNothingAndTellsWhatStandsAgainstIt(t *testing.T) {
 	}
 	if len(s.Refusals) != 1 || !strings.Contains(s.Refusals[0], "2 tables still lie twice") {
 		t.Errorf("refusals %q", s.Refusals)
+	}
+}
+
+func TestAPlanIsMadeAgainWhenANodeWasLost(t *testing.T) {
+	o := order()
+	o.PlanOnly = true
+	w := fresh()
+	w.fail["workers"] = errors.New("dn1: server closed the connection unexpectedly")
+	if s := w.run(t, o); s.Phase != instanceapi.SplitPlanned || s.Retries != 1 {
+		t.Errorf("lost for a moment: %+v", s)
+	}
+	w = fresh()
+	w.fail["open"] = errors.New("gc refuses")
+	if s := w.run(t, o); s.Phase != instanceapi.SplitFailed || s.Message != "gc refuses" {
+		t.Errorf("lost for good: %+v", s)
+	}
+	if passed := w.now.Sub(time.Unix(0, 0)); passed < 20*time.Second || passed > time.Minute {
+		t.Errorf("given up after %s", passed)
+	}
+	w = fresh()
+	w.fail["open"], o.Cancel = errors.New("gc refuses"), true
+	if s := w.run(t, o); s.Phase != instanceapi.SplitCancelled {
+		t.Errorf("cancelled: %+v", s)
 	}
 }
 

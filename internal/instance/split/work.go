@@ -110,11 +110,25 @@ func (w *work) putOff(life context.Context, tries int, over bool, err error) {
 	w.Sleep(w.wanted, pause(tries))
 }
 
+// planTries bounds how often a plan is made that a lost node, or session, spoils: together half a minute.
+const planTries = 7
+
 func (w *work) plan(life context.Context) (instanceapi.SplitPhase, string) {
-	f, err := w.read(life)
-	if err != nil {
-		return instanceapi.SplitFailed, err.Error()
+	for tries := 1; ; tries++ {
+		f, err := w.read(life)
+		switch {
+		case err == nil:
+			return w.planned(&f)
+		case w.wanted.Err() != nil:
+			return instanceapi.SplitCancelled, "cancelled; nothing is planned"
+		case tries == planTries:
+			return instanceapi.SplitFailed, err.Error()
+		}
+		w.putOff(life, tries, false, err)
 	}
+}
+
+func (w *work) planned(f *division.Facts) (instanceapi.SplitPhase, string) {
 	refusals, tables := f.Refusals(), 0
 	for _, d := range f.Databases {
 		tables += len(d.Tables)
