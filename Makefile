@@ -37,7 +37,8 @@ bin/antdb-operator bin/antdb-instance: bin/%: $(GO_SOURCES)
 # The plugin is one static file for each platform. CLI_PLATFORMS="linux/arm64 …" builds others too, into bin/dist.
 CLI_PLATFORMS ?=
 override CLI_PLATFORMS := $(if $(filter all,$(CLI_PLATFORMS)),linux/amd64 linux/arm64 darwin/amd64 darwin/arm64,$(CLI_PLATFORMS))
-CLI_VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Krew takes versions of the form v1.2.3 only.
+CLI_VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo v0.0.0-g$$(git describe --always --dirty 2>/dev/null || echo dev))
 CLI_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(CLI_VERSION)'
 
 cli: bin/kubectl-antdb $(foreach p,$(CLI_PLATFORMS),bin/dist/kubectl-antdb-$(subst /,-,$p)) ## build kubectl antdb for this machine; CLI_PLATFORMS=all for linux and darwin
