@@ -43,7 +43,8 @@ type load struct {
 func scale(ctx context.Context, o options, clusters int, say func(string, ...any)) (l load, err error) {
 	l = load{Clusters: clusters, Rest: o.rest}
 	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join(o.deploy, "crds")}, ErrorIfCRDPathMissing: true, BinaryAssetsDirectory: o.assets}
-	env.ControlPlane.GetAPIServer().Configure().Append("max-requests-inflight", "3000").Append("max-mutating-requests-inflight", "1000")
+	env.ControlPlane.GetAPIServer().Configure().Append("max-requests-inflight", "3000").Append("max-mutating-requests-inflight", "1000").
+		Set("service-cluster-ip-range", "10.0.0.0/16") // seven addresses for each cluster
 	config, err := env.Start()
 	if err != nil {
 		return l, fmt.Errorf("start API server: %w", err)
