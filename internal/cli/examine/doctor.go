@@ -196,7 +196,7 @@ func (d *doctor) server(node string, p Probed) {
 	case p.SQL.Error != "" && node == antdb.GTMNode:
 		d.lose(node, "gc answers no statement", p.SQL.Error, logs)
 	case p.SQL.Error != "":
-		d.lose(node, node+" is cut off from gc", "its server runs, and no statement comes back, while gc answers others: "+p.SQL.Error, d.network(node)...)
+		d.lose(node, node+" is cut off from gc", "no statement comes back on it, while gc answers others: "+p.SQL.Error, d.network(node)...)
 	case !serves && i != nil && i.State == "Pending":
 		d.away = append(d.away, node)
 		d.explain(v1alpha1.ConditionReady)
