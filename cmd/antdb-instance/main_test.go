@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,29 +51,19 @@ func TestTheProgramCopiesItselfIntoAFolderOrToAFileAndOverAnOlderCopy(t *testing
 }
 
 func TestWhatAServerHoldsIsPrintedAsJSON(t *testing.T) {
-	folder := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pgfake.Serve(l, func(s *pgfake.Session, sql string) pgfake.Reply {
-			text, number := pgfake.Text, pgfake.Int
-			if strings.Contains(sql, "pg_database") {
-				return pgfake.Reply{Columns: []pgfake.Column{text("datname")}, Rows: [][]string{{"app"}, {"empty"}}}
-			}
-			r := pgfake.Reply{Columns: []pgfake.Column{text("schema"), text("name"), number("rows"), number("bytes")}}
-			if s.Parameters["database"] == "app" {
-				r.Rows = [][]string{{"public", "t", "7", "8192"}}
-			}
-			return r
-		})
-	}()
-	defer func() { _ = l.Close(); <-done }()
+	folder, _ := pgfake.Start(t, func(s *pgfake.Session, sql string) pgfake.Reply {
+		text, number := pgfake.Text, pgfake.Int
+		if strings.Contains(sql, "pg_database") {
+			return pgfake.Reply{Columns: []pgfake.Column{text("datname")}, Rows: [][]string{{"app"}, {"empty"}}}
+		}
+		r := pgfake.Reply{Columns: []pgfake.Column{text("schema"), text("name"), number("rows"), number("bytes")}}
+		if s.Parameters["database"] == "app" {
+			r.Rows = [][]string{{"public", "t", "7", "8192"}}
+		}
+		return r
+	})
 	var out bytes.Buffer
-	if err := tables(&out, dbadmin.Server{Sockets: folder, Port: 5432}); err != nil {
+	if err := tables(&out, dbadmin.Server{Sockets: folder, Port: pgfake.Port}); err != nil {
 		t.Fatal(err)
 	}
 	if want := `[{"database":"app","table":"public.t","rows":7,"bytes":8192}]` + "\n"; out.String() != want {
@@ -83,35 +72,25 @@ func TestWhatAServerHoldsIsPrintedAsJSON(t *testing.T) {
 }
 
 func TestSettingsAndActivityArePrintedAsJSON(t *testing.T) {
-	folder := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pgfake.Serve(l, func(_ *pgfake.Session, sql string) pgfake.Reply {
-			text, number := pgfake.Text, pgfake.Int
-			switch {
-			case strings.Contains(sql, "pg_settings"):
-				return pgfake.Reply{
-					Columns: []pgfake.Column{text("n"), text("v"), text("s"), text("f"), pgfake.Bool("p")},
-					Rows:    [][]string{{"work_mem", "64MB", "configuration file", "/x/antdb.conf", "t"}},
-				}
-			case strings.Contains(sql, "pg_blocking_pids"):
-				return pgfake.Reply{
-					Columns: []pgfake.Column{number("p"), text("d"), text("u"), text("a"), text("s"), number("m"), text("w"), text("b"), text("q")},
-					Rows:    [][]string{{"7", "app", "shop", "psql", "active", "1500", "Lock:relation", "8,9", "select 1"}},
-				}
-			case strings.Contains(sql, "group by"):
-				return pgfake.Reply{Columns: []pgfake.Column{text("s"), number("c")}, Rows: [][]string{{"active", "2"}}}
+	folder, _ := pgfake.Start(t, func(_ *pgfake.Session, sql string) pgfake.Reply {
+		text, number := pgfake.Text, pgfake.Int
+		switch {
+		case strings.Contains(sql, "pg_settings"):
+			return pgfake.Reply{
+				Columns: []pgfake.Column{text("n"), text("v"), text("s"), text("f"), pgfake.Bool("p")},
+				Rows:    [][]string{{"work_mem", "64MB", "configuration file", "/x/antdb.conf", "t"}},
 			}
-			return pgfake.Reply{Columns: []pgfake.Column{number("a"), number("c"), number("r")}, Rows: [][]string{{"100", "5", "1"}}}
-		})
-	}()
-	defer func() { _ = l.Close(); <-done }()
-	server := dbadmin.Server{Sockets: folder, Port: 5432}
+		case strings.Contains(sql, "pg_blocking_pids"):
+			return pgfake.Reply{
+				Columns: []pgfake.Column{number("p"), text("d"), text("u"), text("a"), text("s"), number("m"), text("w"), text("b"), text("q")},
+				Rows:    [][]string{{"7", "app", "shop", "psql", "active", "1500", "Lock:relation", "8,9", "select 1"}},
+			}
+		case strings.Contains(sql, "group by"):
+			return pgfake.Reply{Columns: []pgfake.Column{text("s"), number("c")}, Rows: [][]string{{"active", "2"}}}
+		}
+		return pgfake.Reply{Columns: []pgfake.Column{number("a"), number("c"), number("r")}, Rows: [][]string{{"100", "5", "1"}}}
+	})
+	server := dbadmin.Server{Sockets: folder, Port: pgfake.Port}
 	var out bytes.Buffer
 	if err := tell(&out, server, (*dbadmin.Session).Settings); err != nil {
 		t.Fatal(err)
@@ -161,27 +140,17 @@ func TestRolesAreToldWithoutTheirPasswordsWhichCanBeTried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pgfake.Serve(l, func(_ *pgfake.Session, sql string) pgfake.Reply {
-			text, truth := pgfake.Text, pgfake.Bool
-			if !strings.Contains(sql, "pg_auth_members") {
-				return pgfake.Reply{Columns: []pgfake.Column{text("rolpassword")}, Rows: [][]string{{verifier}}}
-			}
-			return pgfake.Reply{
-				Columns: []pgfake.Column{text("n"), truth("l"), truth("s"), truth("d"), truth("r"), truth("i"), pgfake.Int("c"), text("p"), text("m"), text("g")},
-				Rows:    [][]string{{"anna", "t", "f", "f", "f", "t", "-1", verifier, "", `["sales"]`}},
-			}
-		})
-	}()
-	defer func() { _ = l.Close(); <-done }()
-	server := dbadmin.Server{Sockets: folder, Port: 5432}
+	folder, _ := pgfake.Start(t, func(_ *pgfake.Session, sql string) pgfake.Reply {
+		text, truth := pgfake.Text, pgfake.Bool
+		if !strings.Contains(sql, "pg_auth_members") {
+			return pgfake.Reply{Columns: []pgfake.Column{text("rolpassword")}, Rows: [][]string{{verifier}}}
+		}
+		return pgfake.Reply{
+			Columns: []pgfake.Column{text("n"), truth("l"), truth("s"), truth("d"), truth("r"), truth("i"), pgfake.Int("c"), text("p"), text("m"), text("g")},
+			Rows:    [][]string{{"anna", "t", "f", "f", "f", "t", "-1", verifier, "", `["sales"]`}},
+		}
+	})
+	server := dbadmin.Server{Sockets: folder, Port: pgfake.Port}
 	var out bytes.Buffer
 	if err := tell(&out, server, instance.Roles); err != nil {
 		t.Fatal(err)

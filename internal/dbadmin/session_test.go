@@ -5,8 +5,6 @@ package dbadmin_test
 import (
 	"context"
 	"errors"
-	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,16 +28,8 @@ type fake struct {
 
 func serve(t *testing.T, answer pgfake.Handler) fake {
 	t.Helper()
-	folder := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); pgfake.Serve(l, answer) }()
-	f := fake{dbadmin.Server{Sockets: folder, Port: 5432}, func() { _ = l.Close(); <-done }}
-	t.Cleanup(f.stop)
-	return f
+	folder, stop := pgfake.Start(t, answer)
+	return fake{dbadmin.Server{Sockets: folder, Port: pgfake.Port}, stop}
 }
 
 func open(t *testing.T, s fake) (context.Context, *dbadmin.Session) {

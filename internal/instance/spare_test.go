@@ -3,8 +3,6 @@
 package instance
 
 import (
-	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,7 +20,7 @@ func TestASessionIsUsedAgainWhileItIsGood(t *testing.T) {
 		"after the server changed":       {func(_ *testing.T, s *spare, _ *dbadmin.Session) { s.drop() }, false},
 		"when the server hung up":        {func(t *testing.T, _ *spare, db *dbadmin.Session) { say(t, db, "hang up") }, false},
 		"with a transaction left behind": {func(t *testing.T, _ *spare, db *dbadmin.Session) { say(t, db, "begin") }, false},
-		"after nobody asked for a while": {func(_ *testing.T, s *spare, _ *dbadmin.Session) { s.timer.Reset(0); waitEmpty(s) }, false},
+		"after nobody asked for a while": {func(t *testing.T, s *spare, _ *dbadmin.Session) { s.timer.Reset(0); waitEmpty(t, s) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, s := fakeServer(t), &spare{}
@@ -58,18 +56,8 @@ func TestOfTwoSessionsOneIsKept(t *testing.T) {
 // fakeServer is where sessions go; "hang up" ends one.
 func fakeServer(t *testing.T) dbadmin.Server {
 	t.Helper()
-	dir := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		pgfake.Serve(l, func(_ *pgfake.Session, sql string) pgfake.Reply { return pgfake.Reply{HangUp: sql == "hang up"} })
-		close(done)
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
-	return dbadmin.Server{Sockets: dir, Port: 5432}
+	folder, _ := pgfake.Start(t, func(_ *pgfake.Session, sql string) pgfake.Reply { return pgfake.Reply{HangUp: sql == "hang up"} })
+	return dbadmin.Server{Sockets: folder, Port: pgfake.Port}
 }
 
 func session(t *testing.T, server dbadmin.Server) *dbadmin.Session {
@@ -81,20 +69,23 @@ func session(t *testing.T, server dbadmin.Server) *dbadmin.Session {
 	return db
 }
 
-// exec runs a statement whose failure is the point.
+// say runs a statement whose failure is the point.
 func say(t *testing.T, db *dbadmin.Session, sql string) {
 	t.Helper()
 	_ = db.Exec(t.Context(), sql)
 }
 
-func waitEmpty(s *spare) {
-	for {
+func waitEmpty(t *testing.T, s *spare) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		empty := s.kept == nil
 		s.mu.Unlock()
-		if empty {
+		switch {
+		case empty:
 			return
+		case time.Now().After(deadline):
+			t.Fatal("the session is still kept")
 		}
-		time.Sleep(time.Millisecond)
 	}
 }

@@ -9,8 +9,10 @@ package pgfake
 import (
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -60,6 +62,25 @@ type Session struct {
 
 // Handler answers a statement.
 type Handler func(s *Session, sql string) Reply
+
+// Port is where Start listens.
+const Port = 5432
+
+// Start answers on the unix socket of Port in a folder of its own, until stop is called or the test ends. After stop nothing
+// is answered any more.
+func Start(t testing.TB, answer Handler) (folder string, stop func()) {
+	t.Helper()
+	folder = t.TempDir()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); Serve(l, answer) }()
+	stop = func() { _ = l.Close(); <-done }
+	t.Cleanup(stop)
+	return folder, stop
+}
 
 // Serve answers on a listener until that is closed, and then waits for its sessions, which end with it.
 func Serve(l net.Listener, answer Handler) {
