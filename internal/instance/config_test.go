@@ -67,34 +67,36 @@ func TestAParameterThatNeedsARestartIsPendingUntilThen(t *testing.T) {
 
 func TestAReloadThatIsAskedForWritesTheFilesAnewAndIsObeyedOnce(t *testing.T) {
 	for role, node := range map[antdb.Role]string{antdb.RoleDatanode: "dn1", antdb.RoleCoordinator: "cn1"} {
-		r := serving(t, role, node)
-		r.put(with("work_mem", "8MB"))
-		settings, access := filepath.Join(r.paths.State(), "antdb.conf"), filepath.Join(r.paths.State(), "pg_hba.conf")
-		written := r.read(settings) + r.read(access)
-		r.write(settings, "work_mem = '1kB'\n")
-		r.write(access, "host all all all trust\n")
-		signals, pools := len(r.control.Events("signal")), r.ran(topology.ReloadPool)
-		for range 2 {
-			if err := r.Reload(context.Background(), instanceapi.Reload{Token: "r1"}); err != nil {
-				t.Fatal(err)
+		t.Run(node, func(t *testing.T) { // one after the other: two managers in one process would reap each other's children
+			r := serving(t, role, node)
+			r.put(with("work_mem", "8MB"))
+			settings, access := filepath.Join(r.paths.State(), "antdb.conf"), filepath.Join(r.paths.State(), "pg_hba.conf")
+			written := r.read(settings) + r.read(access)
+			r.write(settings, "work_mem = '1kB'\n")
+			r.write(access, "host all all all trust\n")
+			signals, pools := len(r.control.Events("signal")), r.ran(topology.ReloadPool)
+			for range 2 {
+				if err := r.Reload(context.Background(), instanceapi.Reload{Token: "r1"}); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if got := r.read(settings) + r.read(access); got != written {
-			t.Errorf("%s: the files hold\n%s", node, got)
-		}
-		if got := len(r.control.Events("signal")) - signals; got != 1 {
-			t.Errorf("%s was told to read its files %d times", node, got)
-		}
-		want := 0
-		if role.HoldsCatalog() {
-			want = 1
-		}
-		if got := r.ran(topology.ReloadPool) - pools; got != want {
-			t.Errorf("%s made its pool anew %d times, not %d", node, got, want)
-		}
-		if s := r.Status(context.Background()); s.Reload == nil || *s.Reload != (instanceapi.ReloadStatus{Token: "r1"}) {
-			t.Errorf("%s tells of the reload: %+v", node, s.Reload)
-		}
+			if got := r.read(settings) + r.read(access); got != written {
+				t.Errorf("%s: the files hold\n%s", node, got)
+			}
+			if got := len(r.control.Events("signal")) - signals; got != 1 {
+				t.Errorf("%s was told to read its files %d times", node, got)
+			}
+			want := 0
+			if role.HoldsCatalog() {
+				want = 1
+			}
+			if got := r.ran(topology.ReloadPool) - pools; got != want {
+				t.Errorf("%s made its pool anew %d times, not %d", node, got, want)
+			}
+			if s := r.Status(context.Background()); s.Reload == nil || *s.Reload != (instanceapi.ReloadStatus{Token: "r1"}) {
+				t.Errorf("%s tells of the reload: %+v", node, s.Reload)
+			}
+		})
 	}
 }
 
