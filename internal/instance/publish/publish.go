@@ -50,11 +50,14 @@ type Publisher struct {
 	// FirstBackoff is the pause after a failed write; it doubles up to LastBackoff.
 	FirstBackoff, LastBackoff time.Duration
 	// Gap is the least time between two writes while the instance does not serve: a server that comes up has news all
-	// the time, and nobody waits for each of them.
-	Gap time.Duration
+	// the time, and nobody waits for each of them. Delay is how long such news wait for others at least: the kubelet
+	// looks at a pod once for each change of it and then not again for up to a second, and shall be free when the server
+	// accepts connections.
+	Gap, Delay time.Duration
 
 	mu      sync.Mutex
 	want    *News
+	told    time.Time // when the first news came that are not on the pod
 	wake    chan struct{}
 	written chan struct{} // closed when want is on the pod
 	flush   bool          // somebody waits
@@ -70,6 +73,9 @@ type Publisher struct {
 // Tell hands over the latest news. It never waits.
 func (p *Publisher) Tell(n News) {
 	p.mu.Lock()
+	if p.written == nil || p.written == p.flushed {
+		p.told = p.Now()
+	}
 	p.want, p.written = &n, make(chan struct{})
 	wake := p.waker()
 	p.mu.Unlock()
@@ -145,7 +151,8 @@ func (p *Publisher) gapLeft() time.Duration {
 	if p.flush || is == nil || want == nil || want.Serving || is.Serving || is.Accepting != want.Accepting {
 		return 0
 	}
-	return p.Gap - p.Now().Sub(p.wrote)
+	now := p.Now()
+	return max(p.Gap-now.Sub(p.wrote), p.Delay-now.Sub(p.told))
 }
 
 // write brings the pod up to date.
@@ -165,6 +172,8 @@ func (p *Publisher) write(ctx context.Context) error {
 		}
 	}
 	p.wrote = p.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.flushed != written {
 		p.flushed = written
 		close(written)

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,12 +55,12 @@ func (p *pods) all() []string {
 	return append([]string(nil), p.patches...)
 }
 
-func start(t *testing.T, p *pods, gap time.Duration) *publish.Publisher {
+func start(t *testing.T, p *pods, gap, delay time.Duration) *publish.Publisher {
 	t.Helper()
 	publisher := &publish.Publisher{
 		Pods: p, Pod: "demo-dn1-1", Log: slog.New(slog.DiscardHandler),
-		Now:          func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) },
-		FirstBackoff: time.Millisecond, LastBackoff: 5 * time.Millisecond, Gap: gap,
+		Now:          time.Now,
+		FirstBackoff: time.Millisecond, LastBackoff: 5 * time.Millisecond, Gap: gap, Delay: delay,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -78,23 +80,25 @@ func flush(t *testing.T, p *publish.Publisher) {
 }
 
 func TestNewsAreALabelAnAnnotationAndConditions(t *testing.T) {
-	k := &pods{}
-	p := start(t, k, 0)
-	p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r1"})
-	flush(t, p)
-	want := []string{
-		`demo-dn1-1 application/strategic-merge-patch+json {"metadata":{"annotations":{"antdb.io/report":"r1"},"labels":{"antdb.io/accepting":"true","antdb.io/serving":"true"}},` +
-			`"status":{"conditions":[{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"","status":"True","type":"antdb.io/Accepting"},` +
-			`{"lastTransitionTime":"2026-11-23T01:02:03Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
-	}
-	if d := cmp.Diff(want, k.all()); d != "" {
-		t.Errorf("patches (-want +got):\n%s", d)
-	}
+	synctest.Test(t, func(t *testing.T) { // its clock begins with the year 2000
+		k := &pods{}
+		p := start(t, k, 0, 0)
+		p.Tell(publish.News{Accepting: true, Serving: true, Reason: "Serving", Report: "r1"})
+		flush(t, p)
+		want := []string{
+			`demo-dn1-1 application/strategic-merge-patch+json {"metadata":{"annotations":{"antdb.io/report":"r1"},"labels":{"antdb.io/accepting":"true","antdb.io/serving":"true"}},` +
+				`"status":{"conditions":[{"lastTransitionTime":"2000-01-01T00:00:00Z","message":"","reason":"","status":"True","type":"antdb.io/Accepting"},` +
+				`{"lastTransitionTime":"2000-01-01T00:00:00Z","message":"","reason":"Serving","status":"True","type":"antdb.io/Serving"}]}} status`,
+		}
+		if d := cmp.Diff(want, k.all()); d != "" {
+			t.Errorf("patches (-want +got):\n%s", d)
+		}
+	})
 }
 
 func TestMetadataThatTheStatusDoesNotTakeAreWrittenByThemselves(t *testing.T) {
 	k := &pods{strict: true}
-	p := start(t, k, 0)
+	p := start(t, k, 0, 0)
 	p.Tell(publish.News{Accepting: true, Reason: "NoAnswer", Report: "r1"})
 	flush(t, p)
 	want := `demo-dn1-1 application/strategic-merge-patch+json ` +
@@ -106,7 +110,7 @@ func TestMetadataThatTheStatusDoesNotTakeAreWrittenByThemselves(t *testing.T) {
 
 func TestWhatDoesNotChangeIsNotWritten(t *testing.T) {
 	k := &pods{}
-	p := start(t, k, 0)
+	p := start(t, k, 0, 0)
 	news := publish.News{Serving: true, Reason: "Serving", Report: "r1"}
 	for range 3 {
 		p.Tell(news)
@@ -125,7 +129,7 @@ func TestWhatDoesNotChangeIsNotWritten(t *testing.T) {
 
 func TestWhileTheAPIServerIsAwayOnlyTheLatestIsKept(t *testing.T) {
 	k := &pods{refuse: true}
-	p := start(t, k, 0)
+	p := start(t, k, 0, 0)
 	p.Tell(publish.News{Report: "old"})
 	deadline := time.Now().Add(patience)
 	for {
@@ -154,7 +158,7 @@ func TestWhileTheAPIServerIsAwayOnlyTheLatestIsKept(t *testing.T) {
 
 func TestAnInstanceThatComesUpWritesOnceInAGapAndServesAtOnce(t *testing.T) {
 	k := &pods{}
-	p := start(t, k, time.Hour)
+	p := start(t, k, time.Hour, 0)
 	p.Tell(publish.News{Reason: "Initializing", Report: "r1"})
 	await(t, k, 1)
 	p.Tell(publish.News{Reason: "Starting", Report: "r2"})
@@ -170,9 +174,49 @@ func TestAnInstanceThatComesUpWritesOnceInAGapAndServesAtOnce(t *testing.T) {
 	}
 }
 
+func TestNewsThatNobodyWaitsForGoWithTheOnesThatFollowSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &pods{}
+		p := start(t, k, 0, 500*time.Millisecond)
+		for _, step := range []struct {
+			news    publish.News
+			written []string
+			why     string
+		}{
+			{publish.News{Reason: "Initializing", Report: "r1"}, []string{"r1"}, "an earlier life may have left anything"},
+			{publish.News{Reason: "Starting", Report: "r2"}, []string{"r1"}, "nobody waits for it"},
+			{publish.News{Accepting: true, Reason: "Starting", Report: "r3"}, []string{"r1", "r3"}, "Services follow it"},
+			{publish.News{Accepting: true, Reason: "NoAnswer", Report: "r4"}, []string{"r1", "r3"}, "nobody waits for it"},
+			{publish.News{Accepting: true, Serving: true, Report: "r5"}, []string{"r1", "r3", "r5"}, "applications wait for it"},
+			{publish.News{Accepting: true, Reason: "NoAnswer", Report: "r6"}, []string{"r1", "r3", "r5", "r6"}, "applications must know"},
+			{publish.News{Accepting: true, Reason: "GTMDown", Report: "r7"}, []string{"r1", "r3", "r5", "r6"}, "nobody waits for it"},
+		} {
+			p.Tell(step.news)
+			synctest.Wait()
+			if d := cmp.Diff(step.written, reports(k)); d != "" {
+				t.Errorf("%s told, %s: written (-want +got):\n%s", step.news.Report, step.why, d)
+			}
+		}
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+		if got := reports(k); got[len(got)-1] != "r7" {
+			t.Errorf("half a second later the last one written is %s, want r7", got[len(got)-1])
+		}
+	})
+}
+
+// reports are those of the patches so far.
+func reports(k *pods) []string {
+	var out []string
+	for _, patch := range k.all() {
+		out = append(out, regexp.MustCompile(`"antdb.io/report":"(.*?)"`).FindStringSubmatch(patch)[1])
+	}
+	return out
+}
+
 func TestWhoWaitsForTheLatestNewsWaitsForNoGap(t *testing.T) {
 	k := &pods{}
-	p := start(t, k, time.Hour)
+	p := start(t, k, time.Hour, 0)
 	p.Tell(publish.News{Reason: "Starting", Report: "r1"})
 	await(t, k, 1)
 	p.Tell(publish.News{Reason: "ShuttingDown", Report: "r2"})
