@@ -78,3 +78,13 @@ func TestJSONComesBack(t *testing.T) {
 		t.Error("broken JSON is read")
 	}
 }
+
+func TestTheVolumeOfAFolderIsSynced(t *testing.T) {
+	dir := t.TempDir()
+	if err := durable.SyncVolume(dir); err != nil {
+		t.Error(err)
+	}
+	if err := durable.SyncVolume(filepath.Join(dir, "missing")); err == nil {
+		t.Error("the volume of a folder that is not there was synced")
+	}
+}

@@ -67,9 +67,12 @@ func (e Engine) Version(ctx context.Context) (text string, major int, err error)
 }
 
 // InitDB makes a data directory. wal is the folder of the write-ahead log; empty for the usual place.
+//
+// It is not on disk yet when the program has ended. AntDB's initdb would sync it, but freezes the rows of every database
+// after that (vacuumfreeze in src/bin/initdb/initdb.c, 5.0): the caller must sync in any case.
 func (e Engine) InitDB(ctx context.Context, data, wal, passwordFile string) error {
 	args := []string{
-		"-D", data, "--nodename", e.Node, "-U", antdb.Superuser, "--pwfile", passwordFile,
+		"-D", data, "--nodename", e.Node, "-U", antdb.Superuser, "--pwfile", passwordFile, "--no-sync",
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums",
 	}
 	if wal != "" {

@@ -85,7 +85,15 @@ func (m Maker) Init(ctx context.Context, data, wal string) error {
 	if err := checkPassword(m.PasswordFile); err != nil {
 		return err
 	}
-	return m.Engine.InitDB(ctx, data, wal, m.PasswordFile)
+	if err := m.Engine.InitDB(ctx, data, wal, m.PasswordFile); err != nil {
+		return err
+	}
+	if wal != "" {
+		if err := durable.SyncVolume(wal); err != nil {
+			return err
+		}
+	}
+	return durable.SyncVolume(data)
 }
 
 // Discard marks a finished data directory as half made, so that the next look at the volume removes it.
