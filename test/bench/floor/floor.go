@@ -217,7 +217,8 @@ func catalog(self server, servers []server) []string {
 	return append(out, "select pgxc_pool_reload()")
 }
 
-// use proves that the cluster works: a table made on gc, counted through a coordinator.
+// use proves that the cluster works as a cluster that is Ready does: a table made on gc, counted through gc and every
+// coordinator.
 func use(ctx context.Context, servers []server) error {
 	err := session(ctx, servers[0], []string{
 		"create table floor (id int, name text)",
@@ -226,7 +227,15 @@ func use(ctx context.Context, servers []server) error {
 	if err != nil {
 		return err
 	}
-	return session(ctx, servers[1], []string{"select count(*) from floor"})
+	for _, s := range servers {
+		if s.kind == kindDatanode {
+			continue
+		}
+		if err := session(ctx, s, []string{"select count(*) from floor"}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func session(ctx context.Context, s server, statements []string) (err error) {
