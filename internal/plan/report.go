@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -178,12 +179,18 @@ func (p *planner) nodeStatus(n *node) v1alpha1.NodeStatus {
 
 // PodReady tells whether a pod is ready and not about to go: before that no Service and no name leads to it.
 func PodReady(pod *corev1.Pod) bool {
+	_, ready := PodReadySince(pod)
+	return ready
+}
+
+// PodReadySince tells since when as well, to the second.
+func PodReadySince(pod *corev1.Pod) (since time.Time, ready bool) {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
+			return c.LastTransitionTime.Time, c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
 		}
 	}
-	return false
+	return time.Time{}, false
 }
 
 func (p *planner) volumesOf(n *node) []v1alpha1.VolumeStatus {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/antdb-operator/antdb-operator/api/v1alpha1"
 	"github.com/antdb-operator/antdb-operator/internal/kube"
+	"github.com/antdb-operator/antdb-operator/internal/naming"
 	"github.com/antdb-operator/antdb-operator/internal/operation"
 	"github.com/antdb-operator/antdb-operator/internal/plan"
 	"github.com/antdb-operator/antdb-operator/internal/render"
@@ -47,8 +48,13 @@ type Reconciler struct {
 	Now     func() time.Time
 }
 
-// retry is when to look again at something that sends no event of its own.
-const retry = 2 * time.Second
+// retry is when to look again at something that sends no event of its own. A name that was published just now is known
+// everywhere soon.
+const (
+	retry     = 2 * time.Second
+	soon      = 300 * time.Millisecond
+	published = 5 * time.Second
+)
 
 // +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters/finalizers,verbs=update
@@ -99,27 +105,41 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, failure
 	}
-	if p.Again == 0 && (again || snap.Held != "" || unanswered(snap)) {
+	switch {
+	case p.Again != 0:
+		return ctrl.Result{RequeueAfter: time.Duration(p.Again) * time.Second}, nil
+	case again || snap.Held != "":
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
-	return ctrl.Result{RequeueAfter: time.Duration(p.Again) * time.Second}, nil
+	return ctrl.Result{RequeueAfter: askAgain(snap, r.Now())}, nil
 }
 
-// unanswered tells whether a question to a running instance got no answer: nothing will wake us when it would.
-func unanswered(s *plan.Snapshot) bool {
+// askAgain is when to repeat questions to running instances that got no answer, or no good one: nothing will wake us when
+// they would. It is 0 if all were answered.
+func askAgain(s *plan.Snapshot, now time.Time) time.Duration {
 	for _, i := range s.Instances {
 		if i.Status == nil && i.Error != "" {
-			return true
+			return retry
 		}
 	}
+	lost := map[string]bool{}
 	if s.Reach != nil {
-		for _, why := range s.Reach.Datanodes {
+		for node, why := range s.Reach.Datanodes {
 			if why != "" {
-				return true
+				lost[node] = true
 			}
 		}
 	}
-	return false
+	if len(lost) == 0 {
+		return 0
+	}
+	for i := range s.Pods {
+		since, ready := plan.PodReadySince(&s.Pods[i])
+		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] && now.Sub(since) < published {
+			return soon
+		}
+	}
+	return retry
 }
 
 // +kubebuilder:rbac:groups=antdb.io,resources=antdbclusters/status,verbs=get;patch;update
