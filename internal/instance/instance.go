@@ -166,7 +166,10 @@ func New(o Options) *Manager {
 	m.lock = m.newLock()
 	m.publisher = &publish.Publisher{
 		Pods: o.Pods, Pod: o.Launch.Instance, Now: time.Now, Log: o.Log,
-		FirstBackoff: 200 * time.Millisecond, LastBackoff: 10 * time.Second, Gap: time.Second, Delay: 500 * time.Millisecond,
+		FirstBackoff: 200 * time.Millisecond, LastBackoff: 10 * time.Second, Gap: time.Second,
+	}
+	if !o.Launch.Join { // the operator waits for each step of a join
+		m.publisher.Delay = 5 * time.Second
 	}
 	m.supervisor = supervise.New(supervise.Options{
 		Data:        o.Paths.Data(),

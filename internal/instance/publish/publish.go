@@ -50,14 +50,15 @@ type Publisher struct {
 	// FirstBackoff is the pause after a failed write; it doubles up to LastBackoff.
 	FirstBackoff, LastBackoff time.Duration
 	// Gap is the least time between two writes while the instance does not serve: a server that comes up has news all
-	// the time, and nobody waits for each of them. Delay is how long such news wait for others at least: the kubelet
-	// looks at a pod once for each change of it and then not again for up to a second, and shall be free when the server
-	// accepts connections.
+	// the time, and nobody waits for each of them. Delay is how long news wait for others before the server accepts
+	// connections for the first time: the kubelet looks at a pod once for each change of it and then not again for up to
+	// a second, and shall be free by then.
 	Gap, Delay time.Duration
 
 	mu      sync.Mutex
 	want    *News
 	told    time.Time // when the first news came that are not on the pod
+	started bool      // it was told that the server accepts connections
 	wake    chan struct{}
 	written chan struct{} // closed when want is on the pod
 	flush   bool          // somebody waits
@@ -76,7 +77,7 @@ func (p *Publisher) Tell(n News) {
 	if p.written == nil || p.written == p.flushed {
 		p.told = p.Now()
 	}
-	p.want, p.written = &n, make(chan struct{})
+	p.want, p.written, p.started = &n, make(chan struct{}), p.started || n.Accepting
 	wake := p.waker()
 	p.mu.Unlock()
 	select {
@@ -152,7 +153,11 @@ func (p *Publisher) gapLeft() time.Duration {
 		return 0
 	}
 	now := p.Now()
-	return max(p.Gap-now.Sub(p.wrote), p.Delay-now.Sub(p.told))
+	left := p.Gap - now.Sub(p.wrote)
+	if !p.started {
+		left = max(left, p.Delay-now.Sub(p.told))
+	}
+	return left
 }
 
 // write brings the pod up to date.

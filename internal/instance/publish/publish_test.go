@@ -174,33 +174,31 @@ func TestAnInstanceThatComesUpWritesOnceInAGapAndServesAtOnce(t *testing.T) {
 	}
 }
 
-func TestNewsThatNobodyWaitsForGoWithTheOnesThatFollowSoon(t *testing.T) {
+func TestUntilAServerAcceptsConnectionsNewsWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &pods{}
-		p := start(t, k, 0, 500*time.Millisecond)
+		p := start(t, k, 0, 5*time.Second)
 		for _, step := range []struct {
 			news    publish.News
+			pause   time.Duration
 			written []string
 			why     string
 		}{
-			{publish.News{Reason: "Initializing", Report: "r1"}, []string{"r1"}, "an earlier life may have left anything"},
-			{publish.News{Reason: "Starting", Report: "r2"}, []string{"r1"}, "nobody waits for it"},
-			{publish.News{Accepting: true, Reason: "Starting", Report: "r3"}, []string{"r1", "r3"}, "Services follow it"},
-			{publish.News{Accepting: true, Reason: "NoAnswer", Report: "r4"}, []string{"r1", "r3"}, "nobody waits for it"},
-			{publish.News{Accepting: true, Serving: true, Report: "r5"}, []string{"r1", "r3", "r5"}, "applications wait for it"},
-			{publish.News{Accepting: true, Reason: "NoAnswer", Report: "r6"}, []string{"r1", "r3", "r5", "r6"}, "applications must know"},
-			{publish.News{Accepting: true, Reason: "GTMDown", Report: "r7"}, []string{"r1", "r3", "r5", "r6"}, "nobody waits for it"},
+			{publish.News{Report: "r1"}, 0, []string{"r1"}, "an earlier life may have left anything"},
+			{publish.News{Report: "r2"}, 4 * time.Second, []string{"r1"}, "nobody waits for it"},
+			{publish.News{Report: "r3"}, time.Second, []string{"r1", "r3"}, "the first of them waited long enough"},
+			{publish.News{Report: "r4"}, 4 * time.Second, []string{"r1", "r3"}, "nobody waits for it"},
+			{publish.News{Accepting: true, Report: "r5"}, 0, []string{"r1", "r3", "r5"}, "Services follow it"},
+			{publish.News{Accepting: true, Reason: "NoAnswer", Report: "r6"}, 0, []string{"r1", "r3", "r5", "r6"}, "it runs"},
+			{publish.News{Report: "r7"}, 0, []string{"r1", "r3", "r5", "r6", "r7"}, "Services follow it"},
+			{publish.News{Reason: "Stopped", Report: "r8"}, 0, []string{"r1", "r3", "r5", "r6", "r7", "r8"}, "it ran"},
 		} {
 			p.Tell(step.news)
+			time.Sleep(step.pause)
 			synctest.Wait()
 			if d := cmp.Diff(step.written, reports(k)); d != "" {
 				t.Errorf("%s told, %s: written (-want +got):\n%s", step.news.Report, step.why, d)
 			}
-		}
-		time.Sleep(500 * time.Millisecond)
-		synctest.Wait()
-		if got := reports(k); got[len(got)-1] != "r7" {
-			t.Errorf("half a second later the last one written is %s, want r7", got[len(got)-1])
 		}
 	})
 }
