@@ -29,16 +29,20 @@ func TestProcessorTimeIsReadPastANameWithBlanks(t *testing.T) {
 	}
 }
 
-func TestTheRatioIsThatOfTheMedians(t *testing.T) {
+func TestRatiosAreThoseOfTheMedians(t *testing.T) {
 	bare := []floor.Phases{{InitDB: 4 * time.Second}, {InitDB: 5 * time.Second}, {InitDB: 90 * time.Second}}
+	pods := []time.Duration{10 * time.Second, 9 * time.Second, 70 * time.Second}
 	ready := []time.Duration{8 * time.Second, 6 * time.Second, 70 * time.Second}
-	text := readySection(options{engine: "x"}, bare, ready)
-	for _, want := range []string{"**1.60**", "| by hand: all | 5.00 s (4.00–90.00) |", "| cluster Ready | 8.00 s (6.00–70.00) |"} {
+	text := readySection(options{engine: "x"}, bare, pods, ready)
+	for _, want := range []string{
+		"| bare: all | 5.00 s (4.00–90.00) |", "| cluster Ready | 8.00 s (6.00–70.00) |",
+		"against bare, ratio of the medians | **1.60**", "against pods by hand, ratio of the medians | **0.80**",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the section does not say %q:\n%s", want, text)
 		}
 	}
-	if text := readySection(options{}, nil, ready); strings.Contains(text, "ratio") {
-		t.Errorf("there is a ratio without a floor:\n%s", text)
+	if text := readySection(options{}, nil, pods, ready); strings.Contains(text, "bare") || !strings.Contains(text, "**0.80**") {
+		t.Errorf("without a floor the section is\n%s", text)
 	}
 }

@@ -104,10 +104,10 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// measureReady takes floor and Kubernetes in turns, so that both see the same machine.
+// measureReady takes floor, pods by hand and the operator in turns, so that all see the same machine.
 func measureReady(ctx context.Context, o options, say func(string, ...any)) (string, error) {
 	var bare []floor.Phases
-	var ready []time.Duration
+	var pods, ready []time.Duration
 	for i := range o.runs {
 		if o.home != "" {
 			p, err := floor.Floor{Home: o.home, Scratch: o.scratch, User: o.user}.Run(ctx)
@@ -117,14 +117,19 @@ func measureReady(ctx context.Context, o options, say func(string, ...any)) (str
 			bare = append(bare, p)
 			say("run %d: six servers by hand %s", i+1, round(p.Total()))
 		}
-		took, err := timeToReady(ctx, o)
+		took, err := podsByHand(ctx, o)
 		if err != nil {
+			return "", err
+		}
+		pods = append(pods, took)
+		say("run %d: six pods by hand %s", i+1, round(took))
+		if took, err = timeToReady(ctx, o); err != nil {
 			return "", err
 		}
 		ready = append(ready, took)
 		say("run %d: cluster Ready after %s", i+1, round(took))
 	}
-	return readySection(o, bare, ready), nil
+	return readySection(o, bare, pods, ready), nil
 }
 
 func measureOutages(ctx context.Context, o options, say func(string, ...any)) (section string, err error) {

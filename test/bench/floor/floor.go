@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package floor makes a cluster the way a person would by hand on one bare machine: six servers as six processes. How
-// long that takes is the floor under everything that Kubernetes and the operator add.
+// long that takes is the floor under everything that Kubernetes and the operator add. What such a person does to six
+// servers that run elsewhere is here too.
 //
 // It knows the engine's command lines and nothing of Kubernetes.
 package floor
@@ -40,18 +41,31 @@ type Phases struct {
 // Total is what a user waits.
 func (p Phases) Total() time.Duration { return p.InitDB + p.Start + p.Sync + p.Use }
 
-// server is one of the six.
-type server struct {
-	name, kind, data string
-	port             int
+// Server is one of the six.
+type Server struct {
+	// Name is the node's name; Kind is what pg_ctl calls its role.
+	Name, Kind string
+	// Host and Port are where other nodes find it, Address is where this program does.
+	Host, Address string
+	Port          int
+
+	data string
 }
 
-// flags of pg_ctl for the kinds of servers.
+// Kinds of servers.
 const (
-	kindGTM         = "gtm_coord"
-	kindCoordinator = "coordinator"
-	kindDatanode    = "datanode"
+	GTM         = "gtm_coord"
+	Coordinator = "coordinator"
+	Datanode    = "datanode"
 )
+
+// Six are the servers to make, gc first, without hosts and ports.
+func Six() []Server {
+	return []Server{
+		{Name: "gc", Kind: GTM}, {Name: "cn1", Kind: Coordinator}, {Name: "cn2", Kind: Coordinator},
+		{Name: "dn1", Kind: Datanode}, {Name: "dn2", Kind: Datanode}, {Name: "dn3", Kind: Datanode},
+	}
+}
 
 // Run makes one gtm_coord, two coordinators and three datanodes, everything in parallel that can be, uses them once,
 // and removes them.
@@ -79,8 +93,8 @@ func (f Floor) Run(ctx context.Context) (p Phases, err error) {
 	}{
 		{&p.InitDB, func() error { return f.each(ctx, servers, owner, f.initialize) }},
 		{&p.Start, func() error { return f.each(ctx, servers, owner, f.start) }},
-		{&p.Sync, func() error { return synchronize(ctx, servers) }},
-		{&p.Use, func() error { return use(ctx, servers) }},
+		{&p.Sync, func() error { return Synchronize(ctx, servers) }},
+		{&p.Use, func() error { return Use(ctx, servers) }},
 	} {
 		begin := time.Now()
 		if err := phase.do(); err != nil {
@@ -92,11 +106,8 @@ func (f Floor) Run(ctx context.Context) (p Phases, err error) {
 }
 
 // plan gives every server a name, a port and a data directory.
-func plan(dir string) ([]server, error) {
-	servers := []server{
-		{name: "gc", kind: kindGTM}, {name: "cn1", kind: kindCoordinator}, {name: "cn2", kind: kindCoordinator},
-		{name: "dn1", kind: kindDatanode}, {name: "dn2", kind: kindDatanode}, {name: "dn3", kind: kindDatanode},
-	}
+func plan(dir string) ([]Server, error) {
+	servers := Six()
 	for i := range servers {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -107,7 +118,8 @@ func plan(dir string) ([]server, error) {
 		if !ok {
 			return nil, fmt.Errorf("find a free port: %s is no TCP address", l.Addr())
 		}
-		servers[i].port, servers[i].data = address.Port, filepath.Join(dir, servers[i].name)
+		s := &servers[i]
+		s.Host, s.Address, s.Port, s.data = "127.0.0.1", "127.0.0.1", address.Port, filepath.Join(dir, s.Name)
 	}
 	return servers, nil
 }
@@ -129,7 +141,7 @@ func (f Floor) credential() (*syscall.Credential, error) {
 }
 
 // each does the same to all servers at once. servers[0] is gc.
-func (f Floor) each(ctx context.Context, servers []server, owner *syscall.Credential, do func(context.Context, server, server, *syscall.Credential) error) error {
+func (f Floor) each(ctx context.Context, servers []Server, owner *syscall.Credential, do func(context.Context, Server, Server, *syscall.Credential) error) error {
 	var all errgroup.Group
 	for _, s := range servers {
 		all.Go(func() error { return do(ctx, s, servers[0], owner) })
@@ -138,8 +150,8 @@ func (f Floor) each(ctx context.Context, servers []server, owner *syscall.Creden
 }
 
 // initialize is what the operator's instances do, with the same options.
-func (f Floor) initialize(ctx context.Context, s, gc server, owner *syscall.Credential) error {
-	err := f.program(ctx, owner, "initdb", "-D", s.data, "--nodename", s.name, "-U", "postgres", "-A", "trust",
+func (f Floor) initialize(ctx context.Context, s, gc Server, owner *syscall.Credential) error {
+	err := f.program(ctx, owner, "initdb", "-D", s.data, "--nodename", s.Name, "-U", "postgres", "-A", "trust",
 		"--encoding=UTF8", "--locale=C", "--data-checksums")
 	if err != nil {
 		return err
@@ -149,15 +161,15 @@ func (f Floor) initialize(ctx context.Context, s, gc server, owner *syscall.Cred
 		return err
 	}
 	_, err = fmt.Fprintf(conf, "port = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\n"+
-		"agtm_host = '127.0.0.1'\nagtm_port = %d\nmax_prepared_transactions = 100\n", s.port, filepath.Dir(s.data), gc.port)
+		"agtm_host = '127.0.0.1'\nagtm_port = %d\nmax_prepared_transactions = 100\n", s.Port, filepath.Dir(s.data), gc.Port)
 	return errors.Join(err, conf.Close())
 }
 
-func (f Floor) start(ctx context.Context, s, _ server, owner *syscall.Credential) error {
-	return f.program(ctx, owner, "pg_ctl", "-Z", s.kind, "-D", s.data, "-l", s.data+".log", "-w", "start")
+func (f Floor) start(ctx context.Context, s, _ Server, owner *syscall.Credential) error {
+	return f.program(ctx, owner, "pg_ctl", "-Z", s.Kind, "-D", s.data, "-l", s.data+".log", "-w", "start")
 }
 
-func (f Floor) stop(ctx context.Context, s, _ server, owner *syscall.Credential) error {
+func (f Floor) stop(ctx context.Context, s, _ Server, owner *syscall.Credential) error {
 	if _, err := os.Stat(filepath.Join(s.data, "postmaster.pid")); err != nil {
 		return nil // it never ran
 	}
@@ -186,11 +198,11 @@ func (f Floor) program(ctx context.Context, owner *syscall.Credential, name stri
 	return nil
 }
 
-// synchronize makes gc and the coordinators know all six, at once.
-func synchronize(ctx context.Context, servers []server) error {
+// Synchronize makes gc and the coordinators know all six, at once.
+func Synchronize(ctx context.Context, servers []Server) error {
 	var all errgroup.Group
 	for _, s := range servers {
-		if s.kind != kindDatanode {
+		if s.Kind != Datanode {
 			all.Go(func() error { return session(ctx, s, catalog(s, servers)) })
 		}
 	}
@@ -198,28 +210,28 @@ func synchronize(ctx context.Context, servers []server) error {
 }
 
 // catalog are the statements that tell one server of all.
-func catalog(self server, servers []server) []string {
+func catalog(self Server, servers []Server) []string {
 	var out []string
 	for _, s := range servers {
 		verb, options := "create", ""
-		if s.name == self.name {
+		if s.Name == self.Name {
 			verb = "alter"
 		}
-		kind := kindCoordinator
-		switch s.kind {
-		case kindDatanode:
-			kind, options = kindDatanode, fmt.Sprintf(", primary = %t", s.name == "dn1")
-		case kindGTM:
+		kind := Coordinator
+		switch s.Kind {
+		case Datanode:
+			kind, options = Datanode, fmt.Sprintf(", primary = %t", s.Name == "dn1")
+		case GTM:
 			options = ", gtm = true"
 		}
-		out = append(out, fmt.Sprintf("%s node %s with (type = '%s', host = '127.0.0.1', port = %d%s)", verb, s.name, kind, s.port, options))
+		out = append(out, fmt.Sprintf("%s node %s with (type = '%s', host = '%s', port = %d%s)", verb, s.Name, kind, s.Host, s.Port, options))
 	}
 	return append(out, "select pgxc_pool_reload()")
 }
 
-// use proves that the cluster works as a cluster that is Ready does: a table made on gc, counted through gc and every
+// Use proves that the cluster works as a cluster that is Ready does: a table made on gc, counted through gc and every
 // coordinator.
-func use(ctx context.Context, servers []server) error {
+func Use(ctx context.Context, servers []Server) error {
 	err := session(ctx, servers[0], []string{
 		"create table floor (id int, name text)",
 		"insert into floor select id, md5(id::text) from generate_series(1, 1000) id",
@@ -228,7 +240,7 @@ func use(ctx context.Context, servers []server) error {
 		return err
 	}
 	for _, s := range servers {
-		if s.kind == kindDatanode {
+		if s.Kind == Datanode {
 			continue
 		}
 		if err := session(ctx, s, []string{"select count(*) from floor"}); err != nil {
@@ -238,20 +250,20 @@ func use(ctx context.Context, servers []server) error {
 	return nil
 }
 
-func session(ctx context.Context, s server, statements []string) (err error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable", s.port))
+func session(ctx context.Context, s Server, statements []string) (err error) {
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", s.Address, s.Port))
 	if err != nil {
 		return err
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", s.name, err)
+		return fmt.Errorf("connect to %s: %w", s.Name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	for _, text := range statements {
 		if _, err := conn.Exec(ctx, text); err != nil {
-			return fmt.Errorf("%s: %s: %w", s.name, text, err)
+			return fmt.Errorf("%s: %s: %w", s.Name, text, err)
 		}
 	}
 	return nil

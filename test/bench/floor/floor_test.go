@@ -14,13 +14,13 @@ func TestCatalogAltersTheOwnRowAndCreatesTheOthers(t *testing.T) {
 	}
 	seen := map[int]bool{}
 	for _, s := range servers {
-		if seen[s.port] {
-			t.Errorf("port %d is given twice", s.port)
+		if seen[s.Port] {
+			t.Errorf("port %d is given twice", s.Port)
 		}
-		seen[s.port] = true
+		seen[s.Port] = true
 	}
 	for i := range servers {
-		servers[i].port = i + 1
+		servers[i].Port = i + 1
 	}
 	have := catalog(servers[1], servers)
 	want := []string{
