@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -184,13 +183,13 @@ func PodReady(pod *corev1.Pod) bool {
 }
 
 // PodReadySince tells since when as well, to the second.
-func PodReadySince(pod *corev1.Pod) (since time.Time, ready bool) {
+func PodReadySince(pod *corev1.Pod) (since metav1.Time, ready bool) {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
-			return c.LastTransitionTime.Time, c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
+			return c.LastTransitionTime, c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
 		}
 	}
-	return time.Time{}, false
+	return metav1.Time{}, false
 }
 
 func (p *planner) volumesOf(n *node) []v1alpha1.VolumeStatus {

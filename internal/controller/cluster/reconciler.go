@@ -135,7 +135,7 @@ func askAgain(s *plan.Snapshot, now time.Time) time.Duration {
 	}
 	for i := range s.Pods {
 		since, ready := plan.PodReadySince(&s.Pods[i])
-		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] && now.Sub(since) < published {
+		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] && now.Sub(since.Time) < published {
 			return soon
 		}
 	}
