@@ -44,8 +44,8 @@ func space(ctx context.Context, o options) (*cluster.Namespace, func() error, er
 	}, nil
 }
 
-// timeToReady is the time from applying a cluster until it is Ready.
-func timeToReady(ctx context.Context, o options) (took time.Duration, err error) {
+// timed is how long something takes in a namespace of its own, which is made before and removed after.
+func timed(ctx context.Context, o options, do func(context.Context, *cluster.Namespace) error) (took time.Duration, err error) {
 	n, remove, err := space(ctx, o)
 	if err != nil {
 		return 0, err
@@ -54,13 +54,21 @@ func timeToReady(ctx context.Context, o options) (took time.Duration, err error)
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	begin := time.Now()
-	if err := n.Create(ctx, manifest(name, o.image, false)); err != nil {
-		return 0, err
-	}
-	if _, err := n.WaitCondition(ctx, name, cluster.Ready); err != nil {
+	if err := do(ctx, n); err != nil {
 		return 0, err
 	}
 	return time.Since(begin), nil
+}
+
+// timeToReady is the time from applying a cluster until it is Ready.
+func timeToReady(ctx context.Context, o options) (time.Duration, error) {
+	return timed(ctx, o, func(ctx context.Context, n *cluster.Namespace) error {
+		if err := n.Create(ctx, manifest(name, o.image, false)); err != nil {
+			return err
+		}
+		_, err := n.WaitCondition(ctx, name, cluster.Ready)
+		return err
+	})
 }
 
 // outage is what a writer sees when a kind of pod is deleted.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures what the operator costs: how long a cluster takes to be Ready against six servers made by hand
-// on the same machine, bare and as pods, what a writer sees when pods are deleted, what a settled cluster costs, what the operator itself
-// takes with many clusters, and how fast rows move to new datanodes. It writes docs/benchmarks.md.
+// on the same machine, bare and as pods, what a writer sees when pods are deleted, what a settled cluster costs, what
+// the operator itself takes with many clusters, and how fast rows move to new datanodes. It writes docs/benchmarks.md.
 package main
 
 import (

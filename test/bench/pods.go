@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
+	"github.com/antdb-operator/antdb-operator/internal/plan"
 	"github.com/antdb-operator/antdb-operator/test/bench/floor"
 	"github.com/antdb-operator/antdb-operator/test/e2e/cluster"
 )
@@ -38,38 +39,29 @@ exec postgres --$KIND -D $data
 
 // podsByHand is the time that the same six servers take as pods without an operator: two Services, a claim and a pod for
 // each, all made at once; the node sync by hand as soon as the pods are ready; and one table used.
-func podsByHand(ctx context.Context, o options) (took time.Duration, err error) {
-	n, remove, err := space(ctx, o)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	begin := time.Now()
-	servers := floor.Six()
-	var all errgroup.Group
-	for i := range servers {
-		all.Go(func() error { return makePod(ctx, n, o.image, &servers[i]) })
-	}
-	if err := all.Wait(); err != nil {
-		return 0, err
-	}
-	if err := podsReady(ctx, n, len(servers)); err != nil {
-		return 0, err
-	}
-	for _, s := range servers {
-		if err := reachable(ctx, cluster.Login{Host: s.Address, Port: "5432", User: antdb.Superuser, Database: antdb.Superuser}); err != nil {
-			return 0, err
+func podsByHand(ctx context.Context, o options) (time.Duration, error) {
+	return timed(ctx, o, func(ctx context.Context, n *cluster.Namespace) error {
+		servers := floor.Six()
+		var all errgroup.Group
+		for i := range servers {
+			all.Go(func() error { return makePod(ctx, n, o.image, &servers[i]) })
 		}
-	}
-	if err := floor.Synchronize(ctx, servers); err != nil {
-		return 0, err
-	}
-	if err := floor.Use(ctx, servers); err != nil {
-		return 0, err
-	}
-	return time.Since(begin), nil
+		if err := all.Wait(); err != nil {
+			return err
+		}
+		if err := podsReady(ctx, n, len(servers)); err != nil {
+			return err
+		}
+		for _, s := range servers {
+			if err := reachable(ctx, cluster.Login{Host: s.Address, Port: "5432", User: antdb.Superuser, Database: antdb.Superuser}); err != nil {
+				return err
+			}
+		}
+		if err := floor.Synchronize(ctx, servers); err != nil {
+			return err
+		}
+		return floor.Use(ctx, servers)
+	})
 }
 
 // makePod makes all that belongs to one server, and notes its addresses.
@@ -149,14 +141,8 @@ func podsReady(ctx context.Context, n *cluster.Namespace, number int) error {
 			if !open {
 				return errors.New("watch pods: the API server ended it")
 			}
-			pod, isPod := event.Object.(*corev1.Pod)
-			if !isPod {
-				continue
-			}
-			for _, c := range pod.Status.Conditions {
-				if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-					ready[pod.Name] = true
-				}
+			if pod, isPod := event.Object.(*corev1.Pod); isPod && plan.PodReady(pod) {
+				ready[pod.Name] = true
 			}
 		}
 	}
