@@ -104,6 +104,13 @@ api: bin/gotestsum bin/sandbox ## rules of the API against a real API server
 	$(SANDBOX) build
 	KUBEBUILDER_ASSETS=$(CURDIR)/.sandbox/bin bin/gotestsum --format pkgname -- -timeout 900s ./test/api/...
 
+# An engine image brings a data directory along, of which the instance manager makes that of a node (decision 0021). The
+# options are those of internal/instance/engine.
+INITDB_OPTIONS := -U postgres --no-sync --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C --data-checksums
+TEMPLATE := /opt/antdb/template
+MADE_TEMPLATE = --env ANTDB_TEMPLATE=$(TEMPLATE) --made '$(TEMPLATE)=initdb -D $(TEMPLATE) --nodename template $(INITDB_OPTIONS) >/dev/null \
+	&& rm $(TEMPLATE)/pg_wal/0* && echo $(INITDB_OPTIONS) >$(TEMPLATE)/initdb.options && chmod -R a+rX $(TEMPLATE)'
+
 images: $(IMAGES)/operator.tar $(IMAGES)/$(ENGINE).tar ## build the images that the sandbox loads
 
 image: $(IMAGES)/antdb.tar ## pack the AntDB installed in ENGINE_HOME into an image
@@ -119,7 +126,7 @@ $(IMAGES)/antdb.tar: bin/mkimage .FORCE
 	@mkdir -p $(@D)
 	bin/mkimage -o $@ -t localhost/antdb:dev --debian bookworm --include libssl3,libreadline8,zlib1g,libxml2,libicu72 \
 		--passwd postgres:26:26:/var/lib/antdb --user 26:26 --exclude-path '/opt/antdb/*.a' --exclude-path '/opt/antdb/include' \
-		--dir '$(ENGINE_HOME):/opt/antdb' --env PATH=/opt/antdb/bin:/usr/bin:/bin --env LD_LIBRARY_PATH=/opt/antdb/lib
+		--dir '$(ENGINE_HOME):/opt/antdb' --env PATH=/opt/antdb/bin:/usr/bin:/bin --env LD_LIBRARY_PATH=/opt/antdb/lib $(MADE_TEMPLATE)
 
 # The stand-in: PostgreSQL 15 without its just-in-time compiler and without Perl, and one binary under the names that
 # the operator calls.
@@ -133,7 +140,7 @@ $(IMAGES)/standin.tar: bin/standin bin/mkimage
 	@for n in $(STANDIN_NAMES); do ln -s standin bin/standin-home/$$n; done
 	bin/mkimage -o $@ -t localhost/antdb:standin --debian bookworm --include postgresql-15 --passwd postgres:26:26:/var/lib/antdb \
 		--user 26:26 $(foreach p,$(STANDIN_WITHOUT),--exclude-path '$p') --dir bin/standin-home:/opt/antdb/bin \
-		--env PATH=/opt/antdb/bin:/usr/lib/postgresql/15/bin:/usr/bin:/bin --env LANG=C.UTF-8
+		--env PATH=/opt/antdb/bin:/usr/lib/postgresql/15/bin:/usr/bin:/bin --env LANG=C.UTF-8 $(MADE_TEMPLATE)
 
 .FORCE:
 

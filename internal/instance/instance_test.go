@@ -61,8 +61,8 @@ func TestADatanodeIsMadeStartedAndServes(t *testing.T) {
 	}
 	r.eventually("the pod is labelled as serving", func() bool { return r.k.label() == "true" })
 	data := r.paths.Data()
-	initialized := "initdb -D " + data + ".init --nodename dn1 -U postgres --pwfile " + filepath.Join(r.paths.Superuser, "password") + " --no-sync" +
-		" --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C --data-checksums"
+	initialized := "initdb -D " + data + ".init --nodename dn1 --pwfile " + filepath.Join(r.paths.Superuser, "password") +
+		" -U postgres --no-sync --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C --data-checksums"
 	if d := cmp.Diff([]string{initialized, "start --datanode -D " + data}, r.control.Events("initdb", "start")); d != "" {
 		t.Errorf("programs (-want +got):\n%s", d)
 	}

@@ -151,6 +151,7 @@ func (m *Manager) maker() volume.Maker {
 		Self:         m.o.Launch.Identity,
 		Data:         m.o.Paths.Data(),
 		WAL:          wal,
+		Template:     m.o.Launch.Template,
 		PasswordFile: filepath.Join(m.o.Paths.Superuser, "password"),
 		Settings:     configure.SettingsPath(m.o.Paths.State()),
 		Log:          m.log,

@@ -14,6 +14,7 @@ const (
 	EnvNamespace  = "POD_NAMESPACE"
 	EnvDatabase   = "ANTDB_BOOTSTRAP_DATABASE" // the application's database and
 	EnvOwner      = "ANTDB_BOOTSTRAP_OWNER"    // its owner; empty without spec.bootstrap
+	EnvTemplate   = "ANTDB_TEMPLATE"           // a data directory to copy in place of running initdb; the image sets it
 )
 
 // Command line of the instance manager binary. Copy is what the init container runs, the others what people run in a

@@ -18,6 +18,7 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
 	"github.com/antdb-operator/antdb-operator/internal/instance/process"
 	"github.com/antdb-operator/antdb-operator/internal/pgconf"
+	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
 // SnapshotReceiver is the title of the process by which a server listens to gc; a title has blanks behind it.
@@ -66,19 +67,50 @@ func (e Engine) Version(ctx context.Context) (text string, major int, err error)
 	return text, major, err
 }
 
+// InitOptions are the options of initdb that are the same for every node.
+func InitOptions() []string {
+	return []string{
+		"-U", antdb.Superuser, "--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C",
+		"--data-checksums",
+	}
+}
+
 // InitDB makes a data directory. wal is the folder of the write-ahead log; empty for the usual place.
 //
 // It is not on disk yet when the program has ended. AntDB's initdb would sync it, but freezes the rows of every database
 // after that (vacuumfreeze in src/bin/initdb/initdb.c, 5.0): the caller must sync in any case.
 func (e Engine) InitDB(ctx context.Context, data, wal, passwordFile string) error {
-	args := []string{
-		"-D", data, "--nodename", e.Node, "-U", antdb.Superuser, "--pwfile", passwordFile, "--no-sync",
-		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums",
-	}
+	args := append([]string{"-D", data, "--nodename", e.Node, "--pwfile", passwordFile}, InitOptions()...)
 	if wal != "" {
 		args = append(args, "-X", wal)
 	}
 	_, _, err := e.Children.Run(e.command(ctx, "initdb", args...))
+	return err
+}
+
+// templateNode is the name that initdb was given for a template.
+const templateNode = "template"
+
+// Adopt makes a copied template the node's own: a new write-ahead log, the node's name, the superuser's verifier. It
+// writes what initdb would have written, and in the same way (setup_nodeself and vacuumfreeze in
+// src/bin/initdb/initdb.c, 5.0): with transaction numbers that do not come from gc, and with no row that keeps one.
+// It is not on disk yet when it returns.
+func (e Engine) Adopt(ctx context.Context, data, verifier string) error {
+	if _, _, err := e.Children.Run(e.command(ctx, "pg_resetwal", "-D", data)); err != nil {
+		return err
+	}
+	cmd := e.command(ctx, "postgres", "--single", "--localxid", "-F", "-O", "-j", "-c", "search_path=pg_catalog",
+		"-c", "exit_on_error=true", "-c", "pgxc_node_name="+e.Node, "-D", data, antdb.Superuser)
+	// With -j a statement ends with a semicolon and an empty line.
+	cmd.Stdin = strings.NewReader(strings.Join([]string{
+		"DROP NODE " + topology.Identifier(templateNode),
+		"CREATE NODE " + topology.Identifier(e.Node) + " WITH (TYPE = 'coordinator')",
+		"ALTER ROLE " + topology.Identifier(antdb.Superuser) + " PASSWORD " + topology.Literal(verifier),
+		"VACUUM FREEZE pgxc_node",
+		"VACUUM FREEZE pg_authid",
+		"",
+	}, ";\n\n"))
+	_, _, err := e.Children.Run(cmd)
 	return err
 }
 

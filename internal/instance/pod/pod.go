@@ -35,6 +35,8 @@ type Launch struct {
 	Join bool
 	// Database and Owner are the application's; empty without spec.bootstrap.
 	Database, Owner string
+	// Template is the data directory that the image brings along, made by initdb; empty if it brings none.
+	Template string
 }
 
 // FromEnv reads the environment; every variable that is missing or wrong is named.
@@ -60,6 +62,7 @@ func FromEnv(getenv func(string) string) (Launch, error) {
 		Join:      strings.EqualFold(getenv(instanceapi.EnvJoin), "true"),
 		Database:  getenv(instanceapi.EnvDatabase),
 		Owner:     getenv(instanceapi.EnvOwner),
+		Template:  getenv(instanceapi.EnvTemplate),
 	}
 	switch l.Role {
 	case antdb.RoleGTM, antdb.RoleCoordinator, antdb.RoleDatanode, "":

@@ -26,6 +26,7 @@ func environment(change map[string]string) func(string) string {
 func TestAPodTellsAnInstanceWhoItIs(t *testing.T) {
 	got, err := pod.FromEnv(environment(map[string]string{
 		"ANTDB_WAL_VOLUME": "true", "ANTDB_JOIN": "true", "ANTDB_BOOTSTRAP_DATABASE": "app", "ANTDB_BOOTSTRAP_OWNER": "owner",
+		"ANTDB_TEMPLATE": "/opt/template",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -33,6 +34,7 @@ func TestAPodTellsAnInstanceWhoItIs(t *testing.T) {
 	want := pod.Launch{
 		Identity: pod.Identity{Cluster: "demo", ClusterUID: "uid-1", Namespace: "ns", Node: "dn1", Instance: "demo-dn1-1"},
 		Role:     antdb.RoleDatanode, WALVolume: true, Join: true, Database: "app", Owner: "owner",
+		Template: "/opt/template",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("launch (-want +got):\n%s", d)

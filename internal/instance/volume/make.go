@@ -16,11 +16,13 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
 	"github.com/antdb-operator/antdb-operator/internal/instance/pod"
 	"github.com/antdb-operator/antdb-operator/internal/pgconf"
+	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
 
 // Initializer is the part of the engine that makes data directories.
 type Initializer interface {
 	InitDB(ctx context.Context, data, wal, passwordFile string) error
+	Adopt(ctx context.Context, data, verifier string) error
 	Control(ctx context.Context, data string) (engine.Control, error)
 }
 
@@ -28,7 +30,9 @@ type Initializer interface {
 type Maker struct {
 	Engine Initializer
 	Self   pod.Identity
-	// Fill puts the content into the half-made folders; nil runs initdb. wal is empty for the usual place.
+	// Template is a data directory that the image brings along, to copy in place of running initdb; empty if there is none.
+	Template string
+	// Fill puts the content into the half-made folders; nil calls Init. wal is empty for the usual place.
 	Fill func(ctx context.Context, data, wal string) error
 	// Join is the token of the join that asked for it, if one did.
 	Join string
@@ -82,10 +86,11 @@ func (m Maker) Make(ctx context.Context, step Make) error {
 
 // Init fills folders with an empty database.
 func (m Maker) Init(ctx context.Context, data, wal string) error {
-	if err := checkPassword(m.PasswordFile); err != nil {
+	password, err := readPassword(m.PasswordFile)
+	if err != nil {
 		return err
 	}
-	if err := m.Engine.InitDB(ctx, data, wal, m.PasswordFile); err != nil {
+	if err := m.empty(ctx, data, wal, password); err != nil {
 		return err
 	}
 	if wal != "" {
@@ -94,6 +99,25 @@ func (m Maker) Init(ctx context.Context, data, wal string) error {
 		}
 	}
 	return durable.SyncVolume(data)
+}
+
+// empty copies the template, and runs initdb where there is none or it is of no use.
+func (m Maker) empty(ctx context.Context, data, wal, password string) error {
+	if m.Template != "" {
+		err := m.fromTemplate(ctx, data, wal, password)
+		if err == nil {
+			m.Log.Info("the image's template copied", "template", m.Template)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		m.Log.Warn("the image's template is of no use, running initdb", "template", m.Template, "error", err)
+		if err := errors.Join(os.RemoveAll(data), os.RemoveAll(wal)); err != nil {
+			return err
+		}
+	}
+	return m.Engine.InitDB(ctx, data, wal, m.PasswordFile)
 }
 
 // Discard marks a finished data directory as half made, so that the next look at the volume removes it.
@@ -145,14 +169,14 @@ func rename(from, to string) error {
 	return durable.SyncDir(filepath.Dir(to))
 }
 
-func checkPassword(file string) error {
+func readPassword(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("read superuser's password: %w", err)
+		return "", fmt.Errorf("read superuser's password: %w", err)
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
+	line := scram.FirstLine(text)
 	if strings.TrimSpace(line) == "" {
-		return fmt.Errorf("read superuser's password: %s has no text in its first line: the Secret's key \"password\" must not be empty", file)
+		return "", fmt.Errorf("read superuser's password: %s has no text in its first line: the Secret's key \"password\" must not be empty", file)
 	}
-	return nil
+	return line, nil
 }

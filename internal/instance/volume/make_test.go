@@ -19,7 +19,7 @@ import (
 )
 
 // initializer makes data directories of a few files, and fails where a test says.
-type initializer struct{ failInit, failControl error }
+type initializer struct{ failInit, failAdopt, failControl error }
 
 func (i initializer) InitDB(_ context.Context, data, wal, _ string) error {
 	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "postgresql.conf"), nil, 0o600)); err != nil {
@@ -33,6 +33,10 @@ func (i initializer) InitDB(_ context.Context, data, wal, _ string) error {
 		err = errors.Join(err, os.Mkdir(wal, 0o700), os.Symlink(wal, filepath.Join(data, "pg_wal")))
 	}
 	return err
+}
+
+func (i initializer) Adopt(_ context.Context, data, verifier string) error {
+	return errors.Join(i.failAdopt, os.WriteFile(filepath.Join(data, "adopted"), []byte(verifier), 0o600))
 }
 
 func (i initializer) Control(context.Context, string) (engine.Control, error) {

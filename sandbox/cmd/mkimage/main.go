@@ -37,7 +37,7 @@ func main() {
 type options struct {
 	out, ref, base, suite                 string
 	include, exclude, adds, dirs, passwds []string
-	labels                                []string
+	labels, made                          []string
 	config                                image.Config
 }
 
@@ -62,6 +62,7 @@ func command() *cobra.Command {
 	f.StringArrayVar(&o.exclude, "exclude-path", nil, "leave out what matches /PATTERN; * matches slashes too; may be repeated")
 	f.StringArrayVar(&o.adds, "add", nil, "file SOURCE:/TARGET[:MODE]; all of them are the last layer; may be repeated")
 	f.StringArrayVar(&o.dirs, "dir", nil, "directory SOURCE:/TARGET, a layer of its own; may be repeated")
+	f.StringArrayVar(&o.made, "made", nil, "directory /DIR=COMMAND that a shell command makes inside the image as --user, a layer of its own (needs root); may be repeated")
 	f.StringArrayVar(&o.passwds, "passwd", nil, "account NAME:UID:GID[:/HOME]; may be repeated")
 	f.StringVar(&o.config.User, "user", "", "UID:GID to run as")
 	f.StringArrayVar(&o.config.Env, "env", nil, "variable KEY=VALUE; may be repeated")
@@ -132,6 +133,13 @@ func (o options) recipe() (recipe.Recipe, error) {
 			}
 			*list.to = append(*list.to, a)
 		}
+	}
+	for _, text := range o.made {
+		m, err := recipe.ParseMade(text)
+		if err != nil {
+			return r, err
+		}
+		r.Made = append(r.Made, m)
 	}
 	if o.suite != "" {
 		r.Debian = &rootfs.Debian{Suite: o.suite, Include: o.include, Exclude: o.exclude, Accounts: r.Accounts}

@@ -26,7 +26,8 @@ type Recipe struct {
 	Exclude  []string       // patterns of paths that are left out, of the base and of what is added
 	Accounts []rootfs.Account
 	Dirs     []image.Add // each a layer of its own
-	Adds     []image.Add // one layer together, the last one
+	Adds     []image.Add // one layer together
+	Made     []Made      // each a layer of its own, on all others
 	Config   image.Config
 }
 
@@ -63,7 +64,7 @@ func (r Recipe) Make(ctx context.Context, cache artifact.Cache, told func(format
 	defer func() { _ = os.RemoveAll(dir) }()
 	k := &kitchen{Recipe: r, cache: cache, exclude: exclude, dir: dir}
 	for _, step := range []func(ctx context.Context, told func(string, ...any)) error{
-		k.addDebian, k.addBase, k.addAccounts, k.addTrees,
+		k.addDebian, k.addBase, k.addAccounts, k.addTrees, k.addMade,
 	} {
 		if err := step(ctx, told); err != nil {
 			return Result{}, err

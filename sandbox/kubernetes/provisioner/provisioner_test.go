@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -146,5 +147,26 @@ func TestOnlyVolumesAreRemoved(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the directory is still there (%v)", err)
+	}
+}
+
+func TestVolumesAreSpreadOverADiskThatCanTellDirectoriesApart(t *testing.T) {
+	root := t.TempDir()
+	var disk unix.Statfs_t
+	if err := unix.Statfs(root, &disk); err != nil || disk.Type != unix.EXT4_SUPER_MAGIC {
+		t.Skipf("the file system is no ext4 but 0x%x (%v)", disk.Type, err)
+	}
+	dir, err := provisioner.Files{Root: root}.Make("node1", "pvc-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = parent.Close() }()
+	const topdir = 0x20000
+	if flags, err := unix.IoctlGetUint32(int(parent.Fd()), unix.FS_IOC_GETFLAGS); err != nil || flags&topdir == 0 {
+		t.Errorf("flags 0x%x (%v), want the top of hierarchies among them", flags, err)
 	}
 }

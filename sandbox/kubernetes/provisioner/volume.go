@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,6 +73,10 @@ func (f Files) Make(host, volume string) (string, error) {
 	if err := f.check(dir); err != nil {
 		return "", err
 	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("make volume directory: %w", err)
+	}
+	spread(filepath.Dir(dir))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make volume directory: %w", err)
 	}
@@ -79,6 +84,25 @@ func (f Files) Make(host, volume string) (string, error) {
 		return "", fmt.Errorf("open volume directory: %w", err)
 	}
 	return dir, nil
+}
+
+// topOfHierarchies is FS_TOPDIR_FL of linux/fs.h, what chattr +T sets.
+const topOfHierarchies = 0x20000
+
+// spread tells an ext4 that the directories in dir have nothing to do with each other, as if they were disks of their
+// own. It puts them far apart then. Next to each other, a new volume looks for free inodes among those of volumes removed
+// in the last minutes, which ext4 passes over one by one: seconds of processor time for a cluster. Other file systems
+// do not know the wish.
+func spread(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer func() { _ = f.Close() }()
+	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err == nil && flags&topOfHierarchies == 0 {
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|topOfHierarchies))
+	}
 }
 
 // Remove deletes the directory of a volume and all that is in it.

@@ -20,6 +20,7 @@ type invocation struct {
 	show     string   // -C
 	pass     []string // for the child as they are
 	single   bool     // --single and its like: not a server
+	localXID bool     // --localxid: transaction numbers that do not come from gc, as initdb's
 }
 
 // settingOptions are PostgreSQL's short options that stand for a setting.
@@ -48,6 +49,8 @@ func parseArgs(args []string) (invocation, error) {
 			v.restore = true
 		case slices.Contains([]string{"--single", "--boot", "--check", "--describe-config", "--help", "-?"}, a):
 			v.single = true
+		case a == "--localxid":
+			v.localXID = true
 		case a == "-F":
 			v.settings["fsync"] = "off"
 		case a == "-i":

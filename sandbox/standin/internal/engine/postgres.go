@@ -49,7 +49,7 @@ func (h Home) postgres(args []string) int {
 	if err != nil {
 		return fatal(err)
 	}
-	if inv.single && inv.role == "" {
+	if inv.single && inv.role == "" && !inv.localXID {
 		return h.become("postgres", args)
 	}
 	if inv.single {
