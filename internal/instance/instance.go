@@ -5,8 +5,10 @@ package instance
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -170,6 +172,8 @@ func New(o Options) *Manager {
 	}
 	if !o.Launch.Join { // the operator waits for each step of a join
 		m.publisher.Delay = 5 * time.Second
+		_, err := os.Lstat(o.Paths.Data())
+		m.publisher.New = errors.Is(err, fs.ErrNotExist)
 	}
 	m.supervisor = supervise.New(supervise.Options{
 		Data:        o.Paths.Data(),

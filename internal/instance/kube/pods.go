@@ -43,6 +43,8 @@ func NewPods(conf *rest.Config, namespace string) (*Pods, error) {
 	c.GroupVersion = &corev1.SchemeGroupVersion
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	c.UserAgent = "antdb-instance"
+	// Every instance sees every change of every pod of its cluster: as JSON, a third of its processor time while one is made.
+	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	client, err := rest.RESTClientFor(c)
 	if err != nil {
 		return nil, fmt.Errorf("make client for pods: %w", err)

@@ -54,6 +54,8 @@ type Publisher struct {
 	// connections for the first time: the kubelet looks at a pod once for each change of it and then not again for up to
 	// a second, and shall be free by then.
 	Gap, Delay time.Duration
+	// New tells that no server ever ran in this pod: it cannot carry anything yet that must not stay.
+	New bool
 
 	mu      sync.Mutex
 	want    *News
@@ -149,6 +151,9 @@ func (p *Publisher) gapLeft() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	is, want := p.is, p.want
+	if is == nil && p.New {
+		is = &News{}
+	}
 	if p.flush || is == nil || want == nil || want.Serving || is.Serving || is.Accepting != want.Accepting {
 		return 0
 	}

@@ -203,6 +203,33 @@ func TestUntilAServerAcceptsConnectionsNewsWaitForEachOther(t *testing.T) {
 	})
 }
 
+func TestTheFirstNewsOfANewPodWaitForItsServer(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes   time.Duration
+		written []string
+	}{
+		"it is up soon": {4 * time.Second, []string{"up"}},
+		"it takes long": {6 * time.Second, []string{"coming", "up"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &pods{}
+				p := start(t, k, 0, 5*time.Second)
+				p.New = true
+				p.Tell(publish.News{Report: "new"})
+				time.Sleep(time.Second)
+				p.Tell(publish.News{Report: "coming"})
+				time.Sleep(c.takes - time.Second)
+				p.Tell(publish.News{Accepting: true, Report: "up"})
+				synctest.Wait()
+				if d := cmp.Diff(c.written, reports(k)); d != "" {
+					t.Errorf("written (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
 // reports are those of the patches so far.
 func reports(k *pods) []string {
 	var out []string
