@@ -5,7 +5,7 @@
 #                     OPERATOR_IMAGE and ENGINE_IMAGE
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
-.PHONY: help build gen check-gen fmt lint unit api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli krew
+.PHONY: help build gen check-gen fmt lint unit unit-operator unit-standin api e2e faults test demo demo-down sandbox sandbox-down images image deploy undeploy bench sandbox-life tools host-packages cli krew
 
 CLUSTER ?= sandbox
 HOSTS ?= 2
@@ -94,10 +94,16 @@ lint: bin/golangci-lint ## vet, lint and check formatting, in every module
 	bin/golangci-lint run ./...
 	cd sandbox && go vet ./... && cd standin && go vet ./...
 
+# The stand-in's tests wait most of the time: they share the processors with the others.
 unit: bin/gotestsum host-packages ## pure tables, simulation, import rules; the sandbox's own and the stand-in's
+	@$(MAKE) --no-print-directory --output-sync=target -j2 unit-operator unit-standin
+
+unit-operator:
 	bin/gotestsum --format pkgname -- -timeout 900s ./api/... ./cmd/... ./deploy/... ./internal/...
 	cd sandbox && ../bin/gotestsum --format pkgname -- -timeout 900s ./...
 	cd sandbox/kubernetes && CGO_ENABLED=0 ../../bin/gotestsum --format pkgname -- -timeout 900s -trimpath ./provisioner
+
+unit-standin:
 	cd sandbox/standin && ../../bin/gotestsum --format pkgname -- -timeout 900s ./...
 
 api: bin/gotestsum bin/sandbox ## rules of the API against a real API server

@@ -32,6 +32,8 @@ const (
 	ReasonNodesNotServing = "NodesNotServing"
 	// ReasonDatanodesUnreachable: nodes serve, but a statement did not reach every datanode.
 	ReasonDatanodesUnreachable = "DatanodesUnreachable"
+	// ReasonCoordinatorsUnreachable: nodes serve, but a statement did not reach every coordinator and gc; DDL fails.
+	ReasonCoordinatorsUnreachable = "CoordinatorsUnreachable"
 	// ReasonInvalidSpec: the spec cannot be carried out; the message names the field, the value and the rule.
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonSecretMissing: a Secret that the spec names does not exist.

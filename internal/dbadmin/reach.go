@@ -9,8 +9,8 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/topology"
 )
 
-// ReachDatanode runs a statement on a datanode through this coordinator.
-func (s *Session) ReachDatanode(ctx context.Context, node string) error {
+// Reach runs a statement on another node through this coordinator.
+func (s *Session) Reach(ctx context.Context, node string) error {
 	if err := s.Exec(ctx, "EXECUTE DIRECT ON ("+topology.Identifier(node)+") 'select 1'"); err != nil {
 		return fmt.Errorf("reach %s: %w", node, err)
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/antdb-operator/antdb-operator/internal/instanceapi"
 )
 
-// Limits of a reach: how long one datanode may take, and how many are asked at a time.
+// Limits of a reach: how long one node may take, and how many are asked at a time.
 const (
 	reachLimit    = 4 * time.Second
 	reachParallel = 4
 )
 
-// Reach runs a statement through this coordinator on every datanode, each on a connection of its own: one that hangs
-// on a vanished address shall not hide the others.
+// Reach runs a statement through this coordinator on every other node, each on a connection of its own: one that hangs
+// on a vanished address shall not hide the others. Rows need the datanodes, DDL needs the coordinators and gc as well.
 func (m *Manager) Reach(ctx context.Context) (instanceapi.Reach, error) {
 	if m.o.Launch.Role != antdb.RoleCoordinator {
-		return instanceapi.Reach{}, serve.Never("%s is no coordinator: datanodes are reached through one", m.o.Launch.Node)
+		return instanceapi.Reach{}, serve.Never("%s is no coordinator: other nodes are reached through one", m.o.Launch.Node)
 	}
 	m.mu.Lock()
 	message, ok := m.usable()
@@ -34,10 +34,14 @@ func (m *Manager) Reach(ctx context.Context) (instanceapi.Reach, error) {
 		return instanceapi.Reach{}, serve.NotYet("SQL does not run on %s: %s", m.o.Launch.Node, message)
 	}
 	var mu sync.Mutex
-	reach := instanceapi.Reach{Datanodes: map[string]string{}}
+	reach := instanceapi.Reach{Datanodes: map[string]string{}, Coordinators: map[string]string{}}
 	var all errgroup.Group
 	all.SetLimit(reachParallel)
-	for _, node := range m.catalog.Datanodes() {
+	for _, node := range m.catalog.Others() {
+		answers := reach.Coordinators
+		if node.Type == antdb.TypeDatanode {
+			answers = reach.Datanodes
+		}
 		all.Go(func() error {
 			text := ""
 			if err := m.reachOne(ctx, node.Name); err != nil {
@@ -45,7 +49,7 @@ func (m *Manager) Reach(ctx context.Context) (instanceapi.Reach, error) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			reach.Datanodes[node.Name] = text
+			answers[node.Name] = text
 			return nil
 		})
 	}
@@ -60,5 +64,5 @@ func (m *Manager) reachOne(ctx context.Context, node string) error {
 		return err
 	}
 	defer db.Close()
-	return db.ReachDatanode(ctx, node)
+	return db.Reach(ctx, node)
 }

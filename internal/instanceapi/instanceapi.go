@@ -242,9 +242,24 @@ type BootstrapState struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Reach tells how a statement through a coordinator reached each datanode; an empty text means that it did.
+// Reach tells how a statement through a coordinator reached each other node; an empty text means that it did.
 type Reach struct {
 	Datanodes map[string]string `json:"datanodes"`
+	// Coordinators are the others and gc. Instance managers of older pods do not ask them.
+	Coordinators map[string]string `json:"coordinators,omitempty"`
+}
+
+// Lost are the nodes that were not reached, with what was said of each.
+func (r Reach) Lost() map[string]string {
+	lost := map[string]string{}
+	for _, nodes := range []map[string]string{r.Datanodes, r.Coordinators} {
+		for node, why := range nodes {
+			if why != "" {
+				lost[node] = why
+			}
+		}
+	}
+	return lost
 }
 
 // Escape asks gc to forget coordinators that it waits for: stop, start in restore mode, DROP NODE, start. The same

@@ -150,7 +150,7 @@ func (p *planner) bootstrappedCondition() condition {
 		case instanceapi.BootstrapDone, instanceapi.BootstrapNone:
 		}
 	}
-	return no(v1alpha1.ReasonBootstrapPending, "spec.bootstrap begins when every node serves and reaches every datanode")
+	return no(v1alpha1.ReasonBootstrapPending, "spec.bootstrap begins when every node serves and reaches the others")
 }
 
 func (p *planner) configurationApplied() condition {
@@ -267,22 +267,34 @@ func (p *planner) ready(others map[string]condition) condition {
 	return p.reached(waiting)
 }
 
-// reached asks for a statement that went through a coordinator to every datanode.
+// reached asks for a statement that went through a coordinator to every datanode, and to every other coordinator that
+// was asked.
 func (p *planner) reached(waiting string) condition {
 	if p.snap.Reach == nil {
 		return no(waiting, "no statement through a coordinator has reached the datanodes yet")
 	}
 	var lost []string
+	reason := v1alpha1.ReasonCoordinatorsUnreachable
 	for i := range p.nodes {
-		if n := &p.nodes[i]; n.Role == antdb.RoleDatanode && n.Counts() {
-			if why, asked := p.snap.Reach.Datanodes[n.Name]; !asked || why != "" {
-				lost = append(lost, strings.TrimSuffix(n.Name+": "+why, ": "))
-			}
+		n := &p.nodes[i]
+		if !n.Counts() {
+			continue
+		}
+		why, asked := p.snap.Reach.Datanodes[n.Name]
+		if n.Role != antdb.RoleDatanode {
+			why, asked = p.snap.Reach.Coordinators[n.Name], true
+		}
+		if asked && why == "" {
+			continue
+		}
+		lost = append(lost, strings.TrimSuffix(n.Name+": "+why, ": "))
+		if n.Role == antdb.RoleDatanode {
+			reason = v1alpha1.ReasonDatanodesUnreachable
 		}
 	}
 	if len(lost) > 0 {
 		if waiting == v1alpha1.ReasonNodesNotServing {
-			waiting = v1alpha1.ReasonDatanodesUnreachable
+			waiting = reason
 		}
 		return no(waiting, "a statement through a coordinator did not reach %s", strings.Join(lost, "; "))
 	}

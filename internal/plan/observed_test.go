@@ -201,10 +201,12 @@ func (o *observed) roles(want *spec.Cluster) instanceapi.Roles {
 }
 
 func (o *observed) reach(want *spec.Cluster) *instanceapi.Reach {
-	r := &instanceapi.Reach{Datanodes: map[string]string{}}
+	r := &instanceapi.Reach{Datanodes: map[string]string{}, Coordinators: map[string]string{}}
 	for _, n := range want.Nodes {
 		if n.Role == antdb.RoleDatanode {
 			r.Datanodes[n.Name] = o.Reach[n.Name]
+		} else {
+			r.Coordinators[n.Name] = o.Reach[n.Name]
 		}
 	}
 	return r

@@ -49,7 +49,7 @@ type Snapshot struct {
 	// Operations on this cluster, and Empty what gc says of datanodes that shall be empty.
 	Operations []v1alpha1.AntDBOperation
 	Empty      map[string]instanceapi.Emptiness
-	// Reach is what the last statement through a coordinator said of the datanodes; nil if none was run.
+	// Reach is what the last statement through a coordinator said of the other nodes; nil if none was run.
 	Reach *instanceapi.Reach
 }
 

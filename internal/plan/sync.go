@@ -140,7 +140,7 @@ func (p *planner) configurations() {
 	}
 }
 
-// bootstrap fills a new cluster once every catalog is right and a statement reached every datanode: DDL needs them all,
+// bootstrap fills a new cluster once every catalog is right and a statement reached every node: DDL needs them all,
 // and the address of a new Service may be known to DNS some seconds late. The journal in the database makes asking twice
 // harmless; that two coordinators never do it at once is seen to here. After a failure it is asked for again, and the
 // instance puts it off, each time longer.

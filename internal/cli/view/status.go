@@ -285,7 +285,7 @@ func advice(c *v1alpha1.AntDBCluster, reason string) string {
 		return "kubectl antdb start " + c.Name
 	case v1alpha1.ReasonStopPending:
 		return "to stop it now, cancel the operation first: kubectl antdb operations " + c.Name
-	case v1alpha1.ReasonDatanodesUnreachable:
+	case v1alpha1.ReasonDatanodesUnreachable, v1alpha1.ReasonCoordinatorsUnreachable:
 		return "see whether the names of the nodes can be resolved and their ports reached: kubectl antdb logs --cluster " + c.Name
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonParameterRejected, v1alpha1.ReasonResizeRefused:
 		return "correct the spec: kubectl edit adb " + c.Name

@@ -43,6 +43,10 @@ func TestQuestionsWithoutAGoodAnswerAreAskedAgain(t *testing.T) {
 			Reach: reach(unknown, ""), Pods: []corev1.Pod{pod("dn1", corev1.ConditionTrue, time.Hour), pod("dn2", corev1.ConditionTrue, time.Second)},
 		}, retry},
 		{"a datanode ceased to be ready just now", plan.Snapshot{Reach: reach(unknown, ""), Pods: []corev1.Pod{pod("dn1", corev1.ConditionFalse, time.Second)}}, retry},
+		{"the name of a coordinator is not known everywhere yet", plan.Snapshot{
+			Reach: &instanceapi.Reach{Datanodes: map[string]string{"dn1": ""}, Coordinators: map[string]string{"gc": "", "cn2": unknown}},
+			Pods:  []corev1.Pod{pod("cn2", corev1.ConditionTrue, time.Second)},
+		}, soon},
 		{"the pod of a datanode is gone", plan.Snapshot{Reach: reach(unknown, "")}, retry},
 	} {
 		if after := askAgain(&c.snap, now); after != c.after {

@@ -195,7 +195,7 @@ func (r *Reconciler) ask(ctx context.Context, want *spec.Cluster, snap *plan.Sna
 	return nil
 }
 
-// reach runs a statement through the first coordinator to every datanode, once everything serves and has its address.
+// reach runs a statement through the first coordinator to every other node, once everything serves and has its address.
 func (r *Reconciler) reach(ctx context.Context, want *spec.Cluster, snap *plan.Snapshot, via http.RoundTripper) {
 	through := ""
 	for _, n := range want.Nodes {

@@ -122,20 +122,13 @@ func askAgain(s *plan.Snapshot, now time.Time) time.Duration {
 			return retry
 		}
 	}
-	lost := map[string]bool{}
-	if s.Reach != nil {
-		for node, why := range s.Reach.Datanodes {
-			if why != "" {
-				lost[node] = true
-			}
-		}
-	}
-	if len(lost) == 0 {
+	if s.Reach == nil || len(s.Reach.Lost()) == 0 {
 		return 0
 	}
+	lost := s.Reach.Lost()
 	for i := range s.Pods {
 		since, ready := plan.PodReadySince(&s.Pods[i])
-		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] && now.Sub(since.Time) < published {
+		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] != "" && now.Sub(since.Time) < published {
 			return soon
 		}
 	}

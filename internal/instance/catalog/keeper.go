@@ -116,6 +116,11 @@ func (k *Keeper) Datanodes() []topology.Node {
 	return k.nodes(func(n topology.Node) bool { return n.Type == antdb.TypeDatanode })
 }
 
+// Others are the topology's nodes without this one.
+func (k *Keeper) Others() []topology.Node {
+	return k.nodes(func(n topology.Node) bool { return n.Name != k.Self })
+}
+
 func (k *Keeper) nodes(of func(topology.Node) bool) []topology.Node {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -186,7 +186,7 @@ func (p *probe) catalogs(ctx context.Context, db *dbadmin.Session) {
 			return err
 		}
 		defer own.Close()
-		return own.ReachDatanode(ctx, name)
+		return own.Reach(ctx, name)
 	})
 }
 

@@ -245,20 +245,21 @@ func (i *Instance) PutRoles(ctx context.Context, want instanceapi.Roles) (s inst
 	})
 }
 
-// Reach runs a statement on every datanode.
+// Reach runs a statement on every other node.
 func (i *Instance) Reach(ctx context.Context) (r instanceapi.Reach, err error) {
 	return r, i.on(ctx, false, func(w *World, p *process) error {
 		if !w.answers(p) {
 			return errors.New("no answer")
 		}
-		r.Datanodes = map[string]string{}
+		r.Datanodes, r.Coordinators = map[string]string{}, map[string]string{}
 		for _, row := range p.disk.rows {
-			if row.Type != antdb.TypeDatanode {
-				continue
+			answers := r.Coordinators
+			if row.Type == antdb.TypeDatanode {
+				answers = r.Datanodes
 			}
-			r.Datanodes[row.Name] = ""
-			if dn := w.node(row.Name); dn == nil || !dn.up() {
-				r.Datanodes[row.Name] = "could not connect"
+			answers[row.Name] = ""
+			if n := w.node(row.Name); n == nil || !n.up() {
+				answers[row.Name] = "could not connect"
 			}
 		}
 		return nil
