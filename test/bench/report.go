@@ -55,7 +55,12 @@ func readySection(o options, bare []floor.Phases, pods, ready []time.Duration) s
 			"one table used. ")
 	}
 	b.WriteString("Pods by hand are six pods with claims and Services, made at once without an operator, with `trust`\n" +
-		"for everyone; the node sync is made when they are ready, and the same table used.\n")
+		"for everyone; the node sync is made when they are ready, and the same table used. Both run initdb, while the cluster\n" +
+		"copies the template of its image (decision 0021).\n")
+	if len(bare) > 0 {
+		b.WriteString("Volumes of the sandbox are spread over the disk. The bare directories lie where those of the run before were removed,\n" +
+			"whose inodes ext4 leaves alone for some minutes: that costs bare initdb up to 2 s, and its best time is one without it.\n")
+	}
 	fmt.Fprintf(&b, "\n| what | %d runs, in turns |\n|---|---|\n", len(ready))
 	row := func(what string, all []time.Duration) { fmt.Fprintf(&b, "| %s | %s |\n", what, spread(all)) }
 	pick := func(of func(floor.Phases) time.Duration) []time.Duration {
