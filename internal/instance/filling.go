@@ -4,7 +4,6 @@ package instance
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 
 	"github.com/antdb-operator/antdb-operator/internal/antdb"
@@ -66,7 +65,7 @@ func (m *Manager) fill(b instanceapi.Bootstrap) {
 			if err != nil {
 				return "", err
 			}
-			return scram.Verifier(password, salt())
+			return scram.Verifier(password, credentials.Salt())
 		},
 		// Steps are not published while they run: each would be a write to Kubernetes.
 		Step: func(step string) {
@@ -87,11 +86,6 @@ func (m *Manager) fill(b instanceapi.Bootstrap) {
 		m.known.fillPause.Succeeded()
 	}
 	m.tell()
-}
-
-func salt() (s [scram.SaltBytes]byte) {
-	_, _ = rand.Read(s[:]) // never fails
-	return s
 }
 
 func fillPause() bootstrap.Patience {

@@ -82,7 +82,7 @@ func (m *Manager) ApplyCredentials(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	if err := credentials.Apply(ctx, db, want, salt); err != nil {
+	if err := credentials.Apply(ctx, db, want, credentials.Salt); err != nil {
 		return fmt.Errorf("apply credentials: %w", err)
 	}
 	m.noteStale(ctx, db)

@@ -122,10 +122,13 @@ func askAgain(s *plan.Snapshot, now time.Time) time.Duration {
 			return retry
 		}
 	}
-	if s.Reach == nil || len(s.Reach.Lost()) == 0 {
+	if s.Reach == nil {
 		return 0
 	}
 	lost := s.Reach.Lost()
+	if len(lost) == 0 {
+		return 0
+	}
 	for i := range s.Pods {
 		since, ready := plan.PodReadySince(&s.Pods[i])
 		if ready && lost[s.Pods[i].Labels[naming.LabelNode]] != "" && now.Sub(since.Time) < published {

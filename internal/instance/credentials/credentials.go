@@ -8,6 +8,7 @@ package credentials
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,6 +54,12 @@ func Password(folder string) (string, error) {
 		return "", fmt.Errorf("read password: %s is empty", filepath.Join(folder, "password"))
 	}
 	return line, nil
+}
+
+// Salt is one for a new verifier.
+func Salt() (s [scram.SaltBytes]byte) {
+	_, _ = rand.Read(s[:]) // never fails
+	return s
 }
 
 // Database is a connection to the server.

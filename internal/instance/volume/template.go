@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/antdb-operator/antdb-operator/internal/instance/credentials"
 	"github.com/antdb-operator/antdb-operator/internal/instance/engine"
 	"github.com/antdb-operator/antdb-operator/internal/scram"
 )
@@ -37,9 +38,7 @@ func (m Maker) fromTemplate(ctx context.Context, data, wal, password string) err
 	if err := renewControlFile(filepath.Join(data, "global", "pg_control"), time.Now()); err != nil {
 		return err
 	}
-	var salt [scram.SaltBytes]byte
-	_, _ = rand.Read(salt[:]) // it cannot fail
-	verifier, err := scram.Verifier(password, salt)
+	verifier, err := scram.Verifier(password, credentials.Salt())
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func renewControlFile(path string, now time.Time) error {
 		return err
 	}
 	var unique [4 + nonceBytes]byte
-	_, _ = rand.Read(unique[:]) // it cannot fail
+	_, _ = rand.Read(unique[:]) // never fails
 	// As initdb makes it: the time above, what differs between servers of one second below.
 	identifier := uint64(now.Unix())<<32 | uint64(binary.NativeEndian.Uint32(unique[:]))
 	if err := renewControl(content, identifier, unique[4:]); err != nil {
@@ -79,7 +78,7 @@ const nonceBytes = 32
 // renewControl writes a system identifier and a nonce into the content of a control file. By the first a standby
 // recognises its primary's log; the second hides which roles exist from whoever may not log in. Of the control file's
 // form it takes for granted what holds since PostgreSQL 10 (src/include/catalog/pg_control.h): the identifier comes
-// first, the nonce last, and a CRC-32C of all that follows the nonce.
+// first, the nonce last, and after it a CRC-32C of all that comes before.
 func renewControl(content []byte, identifier uint64, nonce []byte) error {
 	const first, last = 64, 512 // PG_CONTROL_MAX_SAFE_SIZE
 	sum := crc32.MakeTable(crc32.Castagnoli)
